@@ -1,0 +1,3 @@
+//! Bytes to observations. Pure. Foreign names live in `wire.rs` of each source and end there.
+
+pub mod otlp;

@@ -1,0 +1,22 @@
+//! The nouns of the ledger. Pure: no clock, environment, file, socket or thread; nothing here knows where data comes from.
+
+mod amount;
+mod fact;
+mod ids;
+mod line;
+mod observation;
+mod owner;
+mod time;
+mod usage;
+
+pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico};
+pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact};
+pub use ids::{SourceKind, ThreadId, uuid_v7_millis};
+pub use line::{Channel, Line, LineClass, Priced, RateUsed, Status, Unpriced};
+pub use observation::{
+    Attempt, Body, Context, Key, KeyBuilder, Link, Meta, Observation, Prompt, Response, Sighting, ToolCall, Turn,
+    TurnCost, TurnEnd,
+};
+pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
+pub use usage::{Quarantine, ServiceTier, TokenUsage};

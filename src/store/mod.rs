@@ -1,0 +1,98 @@
+//! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
+
+pub mod sqlite;
+
+use crate::model::Observation;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How far a file has been read, and what its reader must remember to go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The file's device and inode: another file under the same path starts anew.
+    pub identity: (u64, u64),
+    /// Its size when it was last read.
+    pub size: u64,
+    /// Its modification time in nanoseconds since the epoch when it was last read.
+    pub modified: i64,
+    /// The first byte that has not been read, in the uncompressed content.
+    pub offset: u64,
+    /// The reader's state, opaque to the store.
+    pub state: String,
+}
+
+/// What is written in one transaction: all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Observations; those that are already stored are left as they are.
+    pub observations: Vec<Observation>,
+    /// Files that were read on.
+    pub cursors: Vec<(PathBuf, Cursor)>,
+    /// Files that are gone and need not be remembered.
+    pub forget: Vec<PathBuf>,
+    /// What could not be read or was dropped, by reason; added to what is stored.
+    pub counters: BTreeMap<String, u64>,
+    /// CODEX_HOME folders that were learned of.
+    pub codex_homes: Vec<PathBuf>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.observations.is_empty()
+            && self.cursors.is_empty()
+            && self.forget.is_empty()
+            && self.counters.is_empty()
+            && self.codex_homes.is_empty()
+    }
+
+    /// Adds to a counter.
+    pub fn count(&mut self, name: &str, n: u64) {
+        if n > 0 {
+            *self.counters.entry(name.to_string()).or_default() += n;
+        }
+    }
+
+    /// Takes in what another batch holds.
+    pub fn merge(&mut self, other: Batch) {
+        self.observations.extend(other.observations);
+        self.cursors.extend(other.cursors);
+        self.forget.extend(other.forget);
+        for (name, n) in other.counters {
+            self.count(&name, n);
+        }
+        self.codex_homes.extend(other.codex_homes);
+    }
+}
+
+/// What became of a batch's observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// New ones.
+    pub stored: u64,
+    /// Ones that were already there.
+    pub known: u64,
+    /// New ones that share a key with another content.
+    pub conflicts: u64,
+}
+
+/// A store of observations. One writer at a time; what `append` returned from is on disk.
+pub trait Store: Send {
+    /// Writes a batch in one durable transaction.
+    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended>;
+
+    /// All observations, grouped by thread, in an order that does not depend on when they came.
+    fn observations(&self) -> anyhow::Result<Vec<Observation>>;
+
+    /// Where reading of a file stopped.
+    fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>>;
+
+    /// All files that have been read.
+    fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>>;
+
+    /// What could not be read or was dropped so far, by reason.
+    fn counters(&self) -> anyhow::Result<BTreeMap<String, u64>>;
+
+    /// The CODEX_HOME folders learned of.
+    fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>>;
+}
