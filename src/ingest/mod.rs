@@ -1,3 +1,9 @@
 //! Bytes to observations. Pure. Foreign names live in `wire.rs` of each source and end there.
 
+pub mod hook;
+mod lenient;
 pub mod otlp;
+mod tool_name;
+pub mod transcript;
+
+pub use tool_name::tool_name;

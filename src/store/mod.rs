@@ -1,5 +1,6 @@
 //! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
 
+pub mod spool;
 pub mod sqlite;
 
 use crate::model::Observation;

@@ -1,1 +1,230 @@
-//! (to come)
+//! The SQLite engine: one file, WAL, every commit synced.
+
+mod migrate;
+
+use super::{Appended, Batch, Cursor, Store};
+use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The oldest SQLite that is safe here: earlier ones can corrupt a WAL database that several connections checkpoint.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// A store in one SQLite file.
+pub struct SqliteStore {
+    db: Connection,
+}
+
+impl SqliteStore {
+    /// Opens a store, creating the file (private to the user) and its schema if they are missing.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not ours, is damaged, or was written by a newer version.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            bail!("SQLite {} is too old; at least 3.51.3 is needed", rusqlite::version());
+        }
+        // SQLite would create the file with the user's umask.
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        let mut db = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        db.busy_timeout(Duration::from_secs(30))?;
+        db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        db.pragma_update(None, "journal_mode", "wal")?;
+        // What was acknowledged survives power loss: each commit syncs the WAL.
+        db.pragma_update(None, "synchronous", "full")?;
+        db.pragma_update(None, "fullfsync", true)?;
+        db.pragma_update(None, "trusted_schema", false)?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        migrate::migrate(&mut db).with_context(|| format!("cannot use {}", path.display()))?;
+        db.set_prepared_statement_cache_capacity(32);
+        Ok(SqliteStore { db })
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let appended = append_observations(&tx, &batch.observations)?;
+        for (path, c) in &batch.cursors {
+            tx.prepare_cached("INSERT OR REPLACE INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+                path.as_os_str().as_bytes(),
+                c.identity.0 as i64,
+                c.identity.1 as i64,
+                c.size as i64,
+                c.modified,
+                c.offset as i64,
+                c.state
+            ])?;
+        }
+        for path in &batch.forget {
+            tx.execute("DELETE FROM file WHERE path = ?1", [path.as_os_str().as_bytes()])?;
+        }
+        for (name, n) in &batch.counters {
+            let sql =
+                "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
+            tx.prepare_cached(sql)?.execute(params![name, *n as i64])?;
+        }
+        for path in &batch.codex_homes {
+            tx.execute("INSERT OR IGNORE INTO codex_home VALUES (?1)", [path.as_os_str().as_bytes()])?;
+        }
+        tx.commit()?;
+        Ok(appended)
+    }
+
+    fn observations(&self) -> anyhow::Result<Vec<Observation>> {
+        let sql = "SELECT t.thread_id, o.key, o.source, o.time_ns, o.body FROM thread t JOIN observation o ON o.thread = t.id \
+                   ORDER BY t.thread_id, o.key, o.variant";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let thread = ThreadId::new(row.get_ref(0)?.as_str()?);
+            let key: [u8; 16] = row.get_ref(1)?.as_blob()?.try_into().context("a stored key is damaged")?;
+            let source = SourceKind::from_code(row.get(2)?);
+            let body = serde_json::from_str::<Body>(row.get_ref(4)?.as_str()?);
+            // Kinds that a newer version stored stay where they are; this version cannot use them.
+            if let (Some(thread), Some(source), Ok(body)) = (thread, source, body) {
+                let time = Timestamp(row.get(3)?);
+                all.push(Observation { thread, key: Key(key), source, time, body });
+            }
+        }
+        Ok(all)
+    }
+
+    fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
+        let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file WHERE path = ?1";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let row = statement.query_row([path.as_os_str().as_bytes()], cursor_of_row).optional()?;
+        Ok(row.map(|(_, cursor)| cursor))
+    }
+
+    fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>> {
+        let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file ORDER BY path";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let rows = statement.query_map([], cursor_of_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn counters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut statement = self.db.prepare_cached("SELECT name, value FROM counter")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut statement = self.db.prepare_cached("SELECT path FROM codex_home ORDER BY path")?;
+        let rows = statement.query_map([], |row| Ok(path_of(row.get_ref(0)?.as_blob()?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn append_observations(tx: &Transaction<'_>, observations: &[Observation]) -> anyhow::Result<Appended> {
+    let mut threads: HashMap<&ThreadId, i64> = HashMap::new();
+    let mut appended = Appended::default();
+    let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO observation VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut others = tx.prepare_cached("SELECT count(*) FROM observation WHERE thread = ?1 AND key = ?2")?;
+    for o in observations {
+        let thread = match threads.get(&o.thread) {
+            Some(id) => *id,
+            None => {
+                let id = thread_row(tx, &o.thread)?;
+                threads.insert(&o.thread, id);
+                id
+            }
+        };
+        let body = serde_json::to_string(&o.body)?;
+        let row = params![thread, o.key.0, o.variant(), o.source.code(), o.time.0, body];
+        if insert.execute(row)? == 0 {
+            appended.known += 1;
+        } else if others.query_row(params![thread, o.key.0], |row| row.get::<_, i64>(0))? > 1 {
+            appended.conflicts += 1;
+            appended.stored += 1;
+        } else {
+            appended.stored += 1;
+        }
+    }
+    Ok(appended)
+}
+
+fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
+    tx.prepare_cached("INSERT OR IGNORE INTO thread (thread_id) VALUES (?1)")?.execute([thread.as_str()])?;
+    tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?.query_row([thread.as_str()], |row| row.get(0))
+}
+
+fn cursor_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PathBuf, Cursor)> {
+    let number = |i| row.get::<_, i64>(i).map(|n| n as u64);
+    let cursor = Cursor {
+        identity: (number(1)?, number(2)?),
+        size: number(3)?,
+        modified: row.get(4)?,
+        offset: number(5)?,
+        state: row.get(6)?,
+    };
+    Ok((path_of(row.get_ref(0)?.as_blob()?), cursor))
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{KeyBuilder, Response, TokenUsage};
+
+    fn response(input: u64) -> Observation {
+        let usage = TokenUsage { input, ..TokenUsage::default() };
+        Observation {
+            thread: ThreadId::new("t").unwrap(),
+            key: KeyBuilder::new("k").build(),
+            source: SourceKind::Otlp,
+            time: Timestamp(1),
+            body: Body::Response(Box::new(Response { usage, ..Response::default() })),
+        }
+    }
+
+    #[test]
+    fn storing_twice_is_storing_once_and_other_content_is_a_conflict() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tally.db");
+        let mut store = SqliteStore::open(&path).unwrap();
+        let batch = |n| Batch { observations: vec![response(n), response(n)], ..Batch::default() };
+        assert_eq!(store.append(&batch(1)).unwrap(), Appended { stored: 1, known: 1, conflicts: 0 });
+        assert_eq!(store.append(&batch(2)).unwrap(), Appended { stored: 1, known: 1, conflicts: 1 });
+        drop(store);
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.observations().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_batch_is_all_or_nothing_and_files_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tally.db");
+        let mut store = SqliteStore::open(&path).unwrap();
+        let cursor = Cursor { identity: (1, u64::MAX), size: 3, modified: 4, offset: 2, state: "s".into() };
+        let mut batch = Batch { cursors: vec![("/a".into(), cursor.clone())], ..Batch::default() };
+        batch.count("x", 2);
+        store.append(&batch).unwrap();
+        store.append(&batch).unwrap();
+        assert_eq!(store.cursor(Path::new("/a")).unwrap(), Some(cursor));
+        assert_eq!(store.counters().unwrap()["x"], 4);
+        for file in ["tally.db", "tally.db-wal", "tally.db-shm"] {
+            let mode = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{file}");
+        }
+        store.append(&Batch { forget: vec!["/a".into()], ..Batch::default() }).unwrap();
+        assert!(store.cursor(Path::new("/a")).unwrap().is_none());
+    }
+}

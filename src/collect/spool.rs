@@ -1,0 +1,205 @@
+//! Follows the spool: stores what hooks wrote, and removes days that are over and read.
+
+use super::Summary;
+use super::lines::{Lines, Next};
+use crate::ingest::hook::decode_line;
+use crate::model::Day;
+use crate::store::{Batch, Cursor, Store, spool};
+use anyhow::Context;
+use std::collections::BTreeSet;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Observations stored in one transaction, roughly.
+const BATCH: usize = 4096;
+
+/// The spool may hold this much; beyond it the oldest day goes and is counted.
+const MAX_SPOOL_BYTES: u64 = 2 << 30;
+
+/// Reads on in all spool files of a home. `today` tells which days are over.
+///
+/// # Errors
+/// The folder or the store cannot be read or written. A single file that cannot be read is counted instead.
+pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+    let mut summary = Summary::default();
+    for (path, day) in spool_files(&spool::folder(home))? {
+        summary.files += 1;
+        let done = read_file(store, &path, &mut summary).with_context(|| format!("cannot read {}", path.display()))?;
+        if day.next().next() <= today {
+            count_dropped(store, &path)?;
+            let mut batch = Batch { forget: vec![path.clone()], ..Batch::default() };
+            // Nobody writes to a day that is over for so long: what has no line end by now was torn.
+            batch.count("spool.bad_line", u64::from(!done));
+            std::fs::remove_file(&path)?;
+            store.append(&batch)?;
+        }
+    }
+    bound(store, &spool::folder(home))?;
+    Ok(summary)
+}
+
+/// All spool files, oldest day first.
+fn spool_files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Day)>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.with_context(|| format!("cannot read {}", dir.display()))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // Links, folders and pipes are not ours.
+        if let (Some(day), true) = (entry.file_name().to_str().and_then(spool::day_of), entry.file_type()?.is_file()) {
+            files.push((entry.path(), day));
+        }
+    }
+    files.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+    Ok(files)
+}
+
+/// Reads on in one file; true if all of it has been read.
+fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyhow::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let meta = file.metadata()?;
+    let identity = (meta.dev(), meta.ino());
+    let known = store.cursor(path)?.filter(|c| c.identity == identity && c.offset <= meta.len());
+    let start = known.map_or(0, |c| c.offset);
+    if start == meta.len() {
+        return Ok(true);
+    }
+    summary.read += 1;
+    file.seek(SeekFrom::Start(start))?;
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    let mut batch = Batch::default();
+    let mut homes = BTreeSet::new();
+    loop {
+        let next = lines.next(false)?;
+        match next {
+            Next::Line => take_line(&lines.buffer, &mut batch, &mut homes),
+            Next::TooLong => batch.count("spool.bad_line", 1),
+            Next::End => {}
+        }
+        if next == Next::End || batch.observations.len() >= BATCH {
+            let offset = start + lines.consumed;
+            let cursor = Cursor { identity, size: meta.len(), modified: 0, offset, state: String::new() };
+            batch.cursors.push((path.to_path_buf(), cursor));
+            batch.codex_homes.extend(std::mem::take(&mut homes));
+            summary.add(store.append(&batch)?);
+            batch = Batch::default();
+        }
+        if next == Next::End {
+            summary.bytes += lines.consumed;
+            return Ok(start + lines.consumed >= meta.len());
+        }
+    }
+}
+
+fn take_line(line: &[u8], batch: &mut Batch, homes: &mut BTreeSet<PathBuf>) {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return;
+    }
+    let decoded = decode_line(line);
+    batch.observations.extend(decoded.observations);
+    if let Some(why) = decoded.unreadable {
+        batch.count(&why, 1);
+    }
+    homes.extend(decoded.transcripts.iter().filter_map(|t| codex_home_of(Path::new(t))));
+}
+
+/// The CODEX_HOME that a transcript lies in: what stands before `sessions` or `archived_sessions`.
+fn codex_home_of(transcript: &Path) -> Option<PathBuf> {
+    let sessions = |p: &&Path| p.file_name().is_some_and(|n| n == "sessions" || n == "archived_sessions");
+    let dir = transcript.ancestors().skip(1).find(sessions)?;
+    dir.parent().filter(|home| home.is_absolute()).map(Path::to_path_buf)
+}
+
+/// Lines that hooks could not write because the day's file was full: one byte each in a file beside it.
+fn count_dropped(store: &mut dyn Store, path: &Path) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push(".dropped");
+    let beside = PathBuf::from(beside);
+    if let Ok(meta) = std::fs::symlink_metadata(&beside) {
+        let mut batch = Batch::default();
+        batch.count("spool.dropped_full", meta.len());
+        store.append(&batch)?;
+        std::fs::remove_file(&beside)?;
+    }
+    Ok(())
+}
+
+/// Keeps the spool within its bound; what goes unread is counted in bytes.
+fn bound(store: &mut dyn Store, dir: &Path) -> anyhow::Result<()> {
+    let files = spool_files(dir)?;
+    let mut sizes = Vec::new();
+    for (path, _) in &files {
+        sizes.push(std::fs::metadata(path)?.len());
+    }
+    let mut total: u64 = sizes.iter().sum();
+    for ((path, _), size) in files.into_iter().zip(sizes) {
+        if total <= MAX_SPOOL_BYTES {
+            break;
+        }
+        let mut batch = Batch { forget: vec![path.clone()], ..Batch::default() };
+        let read = store.cursor(&path)?.map_or(0, |c| c.offset);
+        batch.count("spool.dropped_bytes", size.saturating_sub(read));
+        std::fs::remove_file(&path)?;
+        store.append(&batch)?;
+        total -= size;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteStore;
+
+    fn line(home: &Path, day: &str, text: &str) {
+        spool::append(home, "h", Day::parse(day).unwrap(), text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_spool_is_followed_and_old_days_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&dir.path().join("t.db")).unwrap();
+        let day = |d: &str| Day::parse(d).unwrap();
+        let event =
+            |n: u32| format!(r#"{{"v":1,"id":{{"ns":{n},"pid":1,"rnd":1}},"event":"UserPromptSubmit","session":"s"}}"#);
+        line(dir.path(), "2026-11-19", &event(1));
+        line(dir.path(), "2026-11-21", &event(2));
+        line(dir.path(), "2026-11-21", "{torn");
+        let first = read_spool(&mut store, dir.path(), day("2026-11-20")).unwrap();
+        assert_eq!((first.files, first.read), (2, 2));
+        assert_eq!(store.counters().unwrap()["spool.bad_line"], 1);
+        assert_eq!(read_spool(&mut store, dir.path(), day("2026-11-20")).unwrap().read, 0);
+        line(dir.path(), "2026-11-21", &event(3));
+        let again = read_spool(&mut store, dir.path(), day("2026-11-21")).unwrap();
+        assert_eq!((again.read, again.stored), (1, 1));
+        assert!(!spool::folder(dir.path()).join("h-2026-11-19.jsonl").exists());
+        assert!(spool::folder(dir.path()).join("h-2026-11-21.jsonl").exists());
+    }
+
+    #[test]
+    fn a_line_being_written_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&dir.path().join("t.db")).unwrap();
+        let today = Day::parse("2026-11-21").unwrap();
+        line(dir.path(), "2026-11-21", r#"{"v":1,"id":{"ns":1,"pid":1,"rnd":1},"event":"Stop","session":"s"}"#);
+        let path = spool::folder(dir.path()).join("h-2026-11-21.jsonl");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        assert_eq!(read_spool(&mut store, dir.path(), today).unwrap().stored, 0);
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(read_spool(&mut store, dir.path(), today).unwrap().stored, 1);
+    }
+
+    #[test]
+    fn transcripts_tell_where_codex_lives() {
+        let of = |p: &str| codex_home_of(Path::new(p));
+        assert_eq!(of("/h/.codex/sessions/2026/11/21/r.jsonl"), Some("/h/.codex".into()));
+        assert_eq!(of("/h/.codex/archived_sessions/r.jsonl"), Some("/h/.codex".into()));
+        assert_eq!(of("sessions/r.jsonl"), None);
+        assert_eq!(of("/etc/passwd"), None);
+    }
+}

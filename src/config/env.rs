@@ -1,0 +1,73 @@
+//! Every environment variable that the program reads, in one list.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// One environment variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub what: &'static str,
+}
+
+/// All variables, as the documentation lists them.
+pub const VARIABLES: [Variable; 13] = [
+    Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
+    Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
+    Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
+    Variable { name: "CODEX_TALLY_OFF", what: "1 switches the hook off" },
+    Variable { name: "CODEX_TALLY_TEAM", what: "the team, said by the environment that Codex runs in" },
+    Variable {
+        name: "OTEL_RESOURCE_ATTRIBUTES",
+        what: "team.id, cost_centre, project of the environment that Codex runs in",
+    },
+    Variable { name: "GITHUB_REPOSITORY", what: "the repository in GitHub Actions: the user becomes ci:<repository>" },
+    Variable { name: "CI_PROJECT_PATH", what: "the project in GitLab CI: the user becomes ci:<project>" },
+    Variable { name: "CODEX_HOME", what: "where Codex keeps its sessions; default ~/.codex" },
+    Variable { name: "XDG_STATE_HOME", what: "where the home is if nothing else says so" },
+    Variable { name: "HOME", what: "the user's home folder" },
+    Variable { name: "USER", what: "the operating system user" },
+    Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },
+];
+
+/// The variables that a hook keeps: nothing else of the environment is looked at.
+pub const HOOK_VARS: [&str; 4] =
+    ["OTEL_RESOURCE_ATTRIBUTES", "CODEX_TALLY_TEAM", "GITHUB_REPOSITORY", "CI_PROJECT_PATH"];
+
+/// The listed variables as they were when the program started.
+#[derive(Debug, Clone, Default)]
+pub struct Env(HashMap<&'static str, OsString>);
+
+impl Env {
+    /// Reads the process's environment.
+    pub fn from_process() -> Self {
+        Env(VARIABLES.iter().filter_map(|v| std::env::var_os(v.name).map(|value| (v.name, value))).collect())
+    }
+
+    /// An environment for tests.
+    pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let known = |name: &str| VARIABLES.iter().map(|v| v.name).find(|n| *n == name);
+        Env(pairs.into_iter().filter_map(|(name, value)| Some((known(name)?, value.into()))).collect())
+    }
+
+    /// A variable as text; one that is empty or not UTF-8 counts as not set.
+    pub fn text(&self, name: &str) -> Option<String> {
+        debug_assert!(VARIABLES.iter().any(|v| v.name == name), "{name} is not in the list of variables");
+        self.0.get(name).and_then(|v| v.to_str()).filter(|v| !v.is_empty()).map(str::to_string)
+    }
+
+    /// A variable as a path; an empty one counts as not set.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        debug_assert!(VARIABLES.iter().any(|v| v.name == name), "{name} is not in the list of variables");
+        self.0.get(name).filter(|v| !v.is_empty()).map(PathBuf::from)
+    }
+
+    /// The operating system user's name, else `uid:N`.
+    pub fn os_user(&self) -> String {
+        let name = self.text("USER").or_else(|| self.text("LOGNAME"));
+        name.unwrap_or_else(|| format!("uid:{}", rustix::process::geteuid().as_raw()))
+    }
+}

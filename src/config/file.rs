@@ -1,0 +1,61 @@
+//! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
+
+use anyhow::Context;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What the file can say.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The database URL.
+    pub db: Option<String>,
+    /// How Codex is billed where nothing else tells: `api`, `chatgpt` or `local`.
+    pub channel: Option<ChannelConfig>,
+    /// More CODEX_HOME folders to read.
+    pub codex_homes: Vec<PathBuf>,
+}
+
+/// A billing channel, as the file names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelConfig {
+    /// By token.
+    Api,
+    /// A ChatGPT login.
+    Chatgpt,
+    /// No bill.
+    Local,
+}
+
+impl ConfigFile {
+    /// Reads a file. One that was not asked for by name may be missing.
+    ///
+    /// # Errors
+    /// It was asked for and cannot be read, or it says something that this version does not know.
+    pub fn read(path: &Path, asked_for: bool) -> anyhow::Result<Self> {
+        match std::fs::read_to_string(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(ConfigFile::default()),
+            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not understood", path.display())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_strictly() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        assert_eq!(ConfigFile::read(&path, false).unwrap(), ConfigFile::default());
+        assert!(ConfigFile::read(&path, true).is_err());
+        std::fs::write(&path, "channel = \"api\"\ncodex_homes = [\"/a\"]\n").unwrap();
+        let file = ConfigFile::read(&path, true).unwrap();
+        assert_eq!((file.channel, file.codex_homes.len()), (Some(ChannelConfig::Api), 1));
+        std::fs::write(&path, "chanel = \"api\"\n").unwrap();
+        assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
+    }
+}

@@ -1,0 +1,388 @@
+//! A transcript's lines as observations, with a state that survives between reads.
+
+use super::token_count::Counts;
+use super::wire::{
+    Call, Item, ItemCompleted, Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, ToolEnd,
+    TurnContext, TurnEvent,
+};
+use crate::ingest::tool_name;
+use crate::model::{
+    Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, ToolCall, Turn, TurnEnd,
+    uuid_v7_millis,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// What the reader remembers of a file between two reads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The file's own thread.
+    thread: Option<ThreadId>,
+    /// Parents whose `session_meta` was copied into the file.
+    parents: Vec<ThreadId>,
+    provider: Option<String>,
+    model: Option<String>,
+    effort: Option<String>,
+    tier: Option<String>,
+    turn: Option<String>,
+    /// `token_count` by thread: a fork's file holds its parent's too.
+    counts: BTreeMap<ThreadId, Counts>,
+    /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
+    response_ids: BTreeMap<String, u32>,
+    response_turn: Option<String>,
+}
+
+/// Reads a transcript line by line.
+pub struct Reader {
+    state: State,
+    /// What was seen; the caller takes it away.
+    pub observations: Vec<Observation>,
+    /// What could not be read or is unknown, by reason.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl Reader {
+    /// A reader of a file whose name holds `thread`, going on from `state`.
+    pub fn new(thread: Option<ThreadId>, mut state: State) -> Self {
+        if state.thread.is_none() {
+            state.thread = thread;
+        }
+        Reader { state, observations: Vec::new(), counters: BTreeMap::new() }
+    }
+
+    /// What to remember for the next read.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Reads one whole line, without its end.
+    pub fn line(&mut self, bytes: &[u8]) {
+        let bytes = bytes.trim_ascii();
+        if bytes.is_empty() {
+            return;
+        }
+        let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
+            self.count("transcript.bad_line");
+            return self.salvage(bytes);
+        };
+        let (Some(kind), Some(payload)) = (line.kind.get(), line.payload) else {
+            return self.count("transcript.bad_line");
+        };
+        let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
+        match kind {
+            "session_meta" => self.session_meta(payload, time),
+            "turn_context" => self.turn_context(payload, time),
+            "token_usage_record" => self.token_usage_record(payload, time),
+            "event_msg" => self.event(payload, time),
+            "response_item" => self.response_item(payload, time),
+            "world_state" | "compacted" | "inter_agent_communication_metadata" => {}
+            _ => self.count("transcript.unknown_type"),
+        }
+    }
+
+    /// A process that was killed in the middle of a line leaves a torn one, and the next one appends to it.
+    fn salvage(&mut self, bytes: &[u8]) {
+        const START: &[u8] = b"{\"timestamp\":";
+        let start = bytes.windows(START.len()).rposition(|w| w == START).filter(|at| *at > 0);
+        if let Some(at) = start {
+            self.line(&bytes[at..]);
+        }
+    }
+
+    fn count(&mut self, name: &str) {
+        *self.counters.entry(name.to_string()).or_default() += 1;
+    }
+
+    /// Parses a payload; one that is no object is counted.
+    fn parse<'a, T: Deserialize<'a>>(&mut self, payload: &'a RawValue) -> Option<T> {
+        let parsed = serde_json::from_str(payload.get()).ok();
+        if parsed.is_none() {
+            self.count("transcript.bad_line");
+        }
+        parsed
+    }
+
+    fn see(&mut self, thread: &ThreadId, key: KeyBuilder, time: Option<Timestamp>, body: Body) {
+        let time = time.or_else(|| thread.created_millis().map(Timestamp::from_millis)).unwrap_or(Timestamp(0));
+        let (thread, key) = (thread.clone(), key.build());
+        self.observations.push(Observation { thread, key, source: SourceKind::Transcript, time, body });
+    }
+
+    /// The file's own thread; lines before it is known cannot be placed.
+    fn own(&mut self) -> Option<ThreadId> {
+        if self.state.thread.is_none() {
+            self.count("transcript.no_thread");
+        }
+        self.state.thread.clone()
+    }
+
+    /// Whether the current turn is a copy of a parent's: it is older than the file's thread.
+    fn is_copy(&self) -> bool {
+        self.owner_of_turn().is_some_and(|owner| Some(&owner) != self.state.thread.as_ref())
+    }
+
+    /// The thread that a turn in this file belongs to: the youngest of the file's own and its parents that is not younger
+    /// than the turn. Only files with a parent's `session_meta` hold foreign turns.
+    fn owner_of_turn(&self) -> Option<ThreadId> {
+        let own = self.state.thread.as_ref()?;
+        let turn = self.state.turn.as_deref().and_then(uuid_v7_millis);
+        let (Some(turn), false) = (turn, self.state.parents.is_empty()) else { return Some(own.clone()) };
+        let all = std::iter::once(own).chain(&self.state.parents);
+        let older = all.filter(|t| t.created_millis().is_some_and(|created| created <= turn));
+        older.max_by_key(|t| t.created_millis()).or(self.state.parents.last()).cloned()
+    }
+
+    fn session_meta(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(meta) = self.parse::<SessionMeta>(payload) else { return };
+        let Some(id) = meta.id.get().and_then(ThreadId::new) else { return self.count("transcript.bad_line") };
+        if self.state.thread.as_ref().is_some_and(|own| *own != id) {
+            if !self.state.parents.contains(&id) {
+                self.state.parents.push(id);
+            }
+            return;
+        }
+        self.state.thread = Some(id.clone());
+        self.state.provider = meta.model_provider.cut(128);
+        let thread = |text: &crate::ingest::lenient::Text| text.get().and_then(ThreadId::new);
+        let body = Meta {
+            session: thread(&meta.session_id),
+            parent: thread(&meta.parent_thread_id),
+            forked_from: thread(&meta.forked_from_id),
+            source: meta.source.0,
+            originator: meta.originator.cut(128),
+            cli_version: meta.cli_version.cut(64),
+            cwd: meta.cwd.cut(4096),
+            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)),
+            provider: self.state.provider.clone(),
+            account: meta.creator_account_id.cut(128),
+            agent: meta.agent_path.cut(256).or_else(|| meta.agent_nickname.cut(256)),
+        };
+        self.see(&id, KeyBuilder::new("meta").part(id.as_str()), time, Body::Meta(Box::new(body)));
+    }
+
+    fn turn_context(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(context) = self.parse::<TurnContext>(payload) else { return };
+        self.state.model = context.model.cut(128).or(self.state.model.take());
+        self.state.effort = context.effort.cut(64);
+        if let Some(turn) = context.turn_id.cut(128) {
+            self.start_turn(turn, time);
+        }
+    }
+
+    fn start_turn(&mut self, turn: String, time: Option<Timestamp>) {
+        if self.state.turn.as_ref() == Some(&turn) {
+            return;
+        }
+        self.state.turn = Some(turn.clone());
+        let Some(owner) = self.owner_of_turn() else { return };
+        self.state.counts.entry(owner.clone()).or_default().start_turn();
+        if !self.is_copy() {
+            let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
+            let key = KeyBuilder::new("turn").part(owner.as_str()).part(&turn);
+            self.see(&owner, key, time, Body::Turn(Turn { turn }));
+        }
+    }
+
+    fn token_usage_record(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(record) = self.parse::<TokenUsageRecord>(payload) else { return };
+        let Some(own) = self.own() else { return };
+        let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
+        let turn = record.turn_id.cut(128);
+        self.state.counts.entry(thread.clone()).or_default().closed = true;
+        let Some(usage) = record.usage.0.and_then(|u| u.tokens()) else {
+            return self.count("transcript.record_without_usage");
+        };
+        let id = self.unique_response_id(turn.as_deref(), record.response_id.cut(256));
+        let replayed = thread != own;
+        self.response(&thread, turn, id, usage, time, replayed, false);
+    }
+
+    /// A response id that comes again within a turn is another response: transcripts hold each record once.
+    fn unique_response_id(&mut self, turn: Option<&str>, id: Option<String>) -> String {
+        if self.state.response_turn.as_deref() != turn {
+            self.state.response_turn = turn.map(str::to_string);
+            self.state.response_ids.clear();
+        }
+        let id = id.unwrap_or_default();
+        let n = self.state.response_ids.entry(id.clone()).or_default();
+        *n += 1;
+        if *n == 1 { id } else { format!("{id}~{n}") }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn response(
+        &mut self,
+        thread: &ThreadId,
+        turn: Option<String>,
+        id: String,
+        usage: crate::model::TokenUsage,
+        time: Option<Timestamp>,
+        replayed: bool,
+        from_token_count: bool,
+    ) {
+        // A copy carries the time of the fork; the turn's own time is the same in every copy.
+        let copied = turn.as_deref().and_then(uuid_v7_millis).map(Timestamp::from_millis);
+        let time = if replayed { copied.or(time) } else { time };
+        let kind = if replayed { "tur-copy" } else { "tur" };
+        let key = KeyBuilder::new(kind).part(thread.as_str()).part(turn.as_deref().unwrap_or("")).part(&id);
+        let body = Response {
+            turn,
+            response_id: Some(id),
+            usage,
+            model: self.state.model.clone(),
+            tier: self.state.tier.clone(),
+            effort: self.state.effort.clone(),
+            provider: self.state.provider.clone(),
+            replayed,
+            from_token_count,
+            ..Response::default()
+        };
+        self.see(thread, key, time, Body::Response(Box::new(body)));
+    }
+
+    fn event(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(kind) = self.parse::<Kind>(payload) else { return };
+        match kind.kind.get().unwrap_or("") {
+            "token_count" => self.token_count(payload, time),
+            "task_started" => {
+                if let Some(turn) = self.parse::<TurnEvent>(payload).and_then(|e| e.turn_id.cut(128)) {
+                    self.start_turn(turn, time);
+                }
+            }
+            kind @ ("task_complete" | "turn_aborted") => self.turn_end(payload, time, kind == "turn_aborted"),
+            "thread_settings_applied" => {
+                if let Some(settings) = self.parse::<SettingsEvent>(payload).and_then(|e| e.thread_settings.0) {
+                    self.state.tier = settings.service_tier.cut(32);
+                    self.state.provider = settings.model_provider_id.cut(128).or(self.state.provider.take());
+                }
+            }
+            "user_message" => self.prompt(time, None),
+            "item_completed" => self.item_completed(payload, time),
+            kind @ ("exec_command_end" | "patch_apply_end" | "mcp_tool_call_end") => {
+                let name = match kind {
+                    "exec_command_end" => Some("Bash"),
+                    "patch_apply_end" => Some("apply_patch"),
+                    _ => None,
+                };
+                self.tool_end(payload, time, name);
+            }
+            _ => {}
+        }
+    }
+
+    fn token_count(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(event) = self.parse::<TokenCount>(payload) else { return };
+        let Some(owner) = self.owner_of_turn() else { return self.count("transcript.no_thread") };
+        let turn = self.state.turn.clone();
+        let counts = self.state.counts.entry(owner.clone()).or_default();
+        if let Some((usage, index)) = counts.take(event.info.0.as_ref(), turn.as_deref()) {
+            let replayed = self.is_copy();
+            self.response(&owner, turn, format!("#{index}"), usage, time, replayed, true);
+        }
+    }
+
+    fn turn_end(&mut self, payload: &RawValue, time: Option<Timestamp>, aborted: bool) {
+        let Some(event) = self.parse::<TurnEvent>(payload) else { return };
+        let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
+        if !self.is_copy() {
+            let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);
+            let body = TurnEnd { turn, aborted, duration_ms: event.duration_ms.0 };
+            self.see(&own, key, time, Body::TurnEnd(body));
+        }
+    }
+
+    fn prompt(&mut self, time: Option<Timestamp>, item: Option<&str>) {
+        let Some(own) = self.own() else { return };
+        if self.is_copy() {
+            return;
+        }
+        let turn = self.state.turn.clone();
+        let key = KeyBuilder::new("prompt").part(own.as_str()).part(turn.as_deref().unwrap_or(""));
+        let key = match item {
+            Some(id) => key.part(id),
+            None => key.number(time.map_or(0, |t| t.0)),
+        };
+        self.see(&own, key, time, Body::Prompt(Prompt { turn }));
+    }
+
+    fn item_completed(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(event) = self.parse::<ItemCompleted>(payload) else { return };
+        let Some(item) = event.item.0 else { return };
+        if item.kind.get() == Some("UserMessage") {
+            return self.prompt(time, item.id.get());
+        }
+        let Some((name, success, exit_code)) = tool_item(&item) else { return };
+        let Some(call_id) = item.id.cut(256) else { return };
+        let millis = event.completed_at_ms.0.zip(event.started_at_ms.0).and_then(|(end, start)| end.checked_sub(start));
+        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
+        let duration_ms = millis.and_then(|d| u64::try_from(d).ok());
+        let call = ToolCall { call_id, turn, name, container: false, success, exit_code, duration_ms };
+        self.tool_call("tool-item", call, time);
+    }
+
+    fn tool_end(&mut self, payload: &RawValue, time: Option<Timestamp>, name: Option<&str>) {
+        let Some(event) = self.parse::<ToolEnd>(payload) else { return };
+        let Some(call_id) = event.call_id.cut(256) else { return };
+        let exit_code = event.exit_code.0;
+        let success = exit_code.map(|code| code == 0).or(event.success.0);
+        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
+        let name = name.map(str::to_string);
+        let call = ToolCall { call_id, turn, name, success, exit_code, ..ToolCall::default() };
+        self.tool_call("tool-end", call, time);
+    }
+
+    fn response_item(&mut self, payload: &RawValue, time: Option<Timestamp>) {
+        let Some(kind) = self.parse::<Kind>(payload) else { return };
+        let kind = kind.kind.get().unwrap_or("");
+        if !matches!(kind, "function_call" | "custom_tool_call" | "local_shell_call") {
+            return;
+        }
+        let Some(call) = self.parse::<Call>(payload) else { return };
+        let Some(call_id) = call.call_id.cut(256) else { return };
+        let name = if kind == "local_shell_call" { "local_shell" } else { call.name.get().unwrap_or("unknown") };
+        let call = ToolCall {
+            call_id,
+            turn: self.state.turn.clone(),
+            name: Some(tool_name(call.namespace.get(), crate::ingest::lenient::cut(name, 256))),
+            container: kind == "custom_tool_call" && name == "exec",
+            ..ToolCall::default()
+        };
+        self.tool_call("tool-call", call, time);
+    }
+
+    fn tool_call(&mut self, kind: &str, call: ToolCall, time: Option<Timestamp>) {
+        let Some(own) = self.own() else { return };
+        if self.is_copy() {
+            return;
+        }
+        let key = KeyBuilder::new(kind).part(own.as_str()).part(call.turn.as_deref().unwrap_or("")).part(&call.call_id);
+        self.see(&own, key, time, Body::ToolCall(Box::new(call)));
+    }
+}
+
+/// Name, success and exit code of a tool's item; `None` for items that are no tool calls. A yielded command's item comes when
+/// the process ends.
+fn tool_item(item: &Item) -> Option<(Option<String>, Option<bool>, Option<i64>)> {
+    let done = match item.status.get() {
+        Some("completed") => Some(true),
+        Some("failed" | "declined") => Some(false),
+        _ => None,
+    };
+    match item.kind.get()? {
+        "CommandExecution" => {
+            let exit = item.exit_code.0;
+            Some((Some("Bash".into()), exit.map(|code| code == 0).or(done.filter(|ok| !ok)), exit))
+        }
+        "FileChange" => Some((Some("apply_patch".into()), done, None)),
+        "McpToolCall" => {
+            let (server, tool) = (item.server.get()?, item.tool.get()?);
+            Some((Some(tool_name(Some(&format!("mcp__{server}")), tool)), done, None))
+        }
+        "WebSearch" => Some((Some("web_search".into()), Some(true), None)),
+        // Named `wait` here and `wait_agent` in the call itself, which names it.
+        "CollabAgentToolCall" => Some((None, done, None)),
+        _ => None,
+    }
+}

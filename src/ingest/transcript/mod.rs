@@ -1,0 +1,44 @@
+//! Session transcripts (rollout files, Codex 0.42 to 0.169): lines to observations.
+//!
+//! What the reader must know of Codex:
+//! - The first `session_meta` is the file's own; later ones are copies of a parent's.
+//! - `token_usage_record` (from 0.153) names thread, turn and response itself. Legacy forks copy the parent's records, so a
+//!   record belongs to the thread that it names, whatever file it stands in.
+//! - Model and effort of a record are those of the nearest `turn_context` before it in the file; the tier is that of the
+//!   last `thread_settings_applied`.
+//! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself.
+
+mod decode;
+mod token_count;
+mod wire;
+
+pub use decode::{Reader, State};
+
+use crate::model::ThreadId;
+
+/// The thread in a transcript's name: `rollout-<local time>-<thread id>.jsonl`, also compressed.
+pub fn thread_of_path(path: &str) -> Option<ThreadId> {
+    let name = path.rsplit(['/', '\\']).next()?;
+    let stem = name.strip_suffix(".zst").unwrap_or(name).strip_suffix(".jsonl")?;
+    let stem = stem.strip_prefix("rollout-")?;
+    let id = stem.get(stem.len().checked_sub(36)?..)?;
+    let dashes = id.char_indices().filter(|(_, c)| *c == '-').map(|(i, _)| i).eq([8, 13, 18, 23]);
+    (dashes && id.chars().all(|c| c == '-' || c.is_ascii_hexdigit())).then(|| ThreadId::new(id)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thread_of_path;
+
+    #[test]
+    fn names_hold_the_thread() {
+        let id = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
+        let of = |p: &str| thread_of_path(p).map(|t| t.to_string());
+        assert_eq!(of(&format!("/a/rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
+        assert_eq!(of(&format!("rollout-2026-11-21T01-38-57-{id}.jsonl.zst")).as_deref(), Some(id));
+        assert_eq!(of(&format!("C:\\x\\rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
+        for bad in ["rollout-x.jsonl", "history.jsonl", "rollout-é.jsonl", ""] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}
