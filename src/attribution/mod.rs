@@ -1,1 +1,14 @@
-//! (to come)
+//! Observations to facts: what happened, each thing once, and whose it is. A pure function of a set of observations, so that
+//! order, duplicates and the machine do not matter.
+
+mod attempts;
+mod channel;
+mod owner;
+mod responses;
+mod session;
+mod threads;
+mod tools;
+mod turns;
+
+pub use channel::DefaultChannel;
+pub use session::{Options, sessions};

@@ -1,0 +1,223 @@
+//! Who pays for a response: each field decided on its own, with its reason.
+
+use super::threads::Group;
+use crate::model::{Body, Context, Meta, Owner, OwnerField, SourceKind, Strength, Timestamp};
+use std::collections::{BTreeMap, HashMap};
+
+/// What the processes of a session said, and when. Subagents, reviews and guardians are always the root's.
+pub(super) struct Claims<'a> {
+    contexts: HashMap<u64, &'a Context>,
+    otlp: BTreeMap<Timestamp, u64>,
+    hook: BTreeMap<Timestamp, u64>,
+    file_owner: Option<&'a str>,
+    meta: Option<&'a Meta>,
+    /// The session's working directory as a hook told it.
+    cwd: Option<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    pub fn of(group: &Group<'a>) -> Self {
+        let mut claims = Claims {
+            contexts: HashMap::new(),
+            otlp: BTreeMap::new(),
+            hook: BTreeMap::new(),
+            file_owner: None,
+            meta: group.root().meta().or_else(|| group.threads.iter().find_map(|t| t.meta())),
+            cwd: None,
+        };
+        for o in group.observations() {
+            if let Body::Context(context) = &o.body {
+                claims.contexts.insert(context.id, context);
+                if o.source == SourceKind::Transcript {
+                    claims.file_owner = claims.file_owner.or(context.os_user.as_deref());
+                }
+            }
+        }
+        for o in &group.root().observations {
+            claims.sight(o.source, o.time, &o.body);
+        }
+        if claims.otlp.is_empty() && claims.hook.is_empty() {
+            group.observations().for_each(|o| claims.sight(o.source, o.time, &o.body));
+        }
+        claims
+    }
+
+    fn sight(&mut self, source: SourceKind, time: Timestamp, body: &'a Body) {
+        let ctx = match body {
+            Body::Sighting(s) => {
+                self.cwd = self.cwd.or(s.cwd.as_deref());
+                Some(s.ctx)
+            }
+            Body::Response(r) => r.ctx,
+            _ => None,
+        };
+        if let Some(ctx) = ctx.filter(|ctx| self.contexts.contains_key(ctx)) {
+            let sightings = if source == SourceKind::Hook { &mut self.hook } else { &mut self.otlp };
+            sightings.insert(time, ctx);
+        }
+    }
+
+    /// The context in force at a moment: the last one seen before it, else the first one after.
+    fn at(&self, sightings: &BTreeMap<Timestamp, u64>, time: Timestamp) -> Option<&'a Context> {
+        let ctx = sightings.range(..=time).next_back().or_else(|| sightings.iter().next())?.1;
+        self.contexts.get(ctx).copied()
+    }
+
+    /// The telemetry context of a moment.
+    pub fn otlp_at(&self, time: Timestamp) -> Option<&'a Context> {
+        self.at(&self.otlp, time)
+    }
+
+    /// Decides the owner at a moment.
+    pub fn owner(&self, time: Timestamp) -> Owner {
+        let (otlp, hook) = (self.otlp_at(time), self.at(&self.hook, time));
+        let service = otlp.and_then(|c| c.service.as_deref());
+        let source = self.meta.and_then(|m| m.source.as_deref());
+        let first_hand = match service {
+            Some(service) => matches!(service, "codex_exec" | "codex_cli_rs"),
+            None => matches!(source, Some("exec" | "cli")),
+        };
+        let says = Says { first_hand, speaker: service.or(source).unwrap_or("an unknown process"), otlp, hook };
+        let team = says.field("team", &["CODEX_TALLY_TEAM", "team.id", "team", "department"], true);
+        let cost_centre = says.field("cost centre", &["cost_centre", "cost_center"], false);
+        let project = says.field("project", &["project"], false);
+        Owner {
+            team,
+            cost_centre,
+            project: if project.is_attributed() { project } else { self.inferred_project().unwrap_or(project) },
+            user: self.user(&says),
+        }
+    }
+
+    fn inferred_project(&self) -> Option<OwnerField> {
+        let inferred = |value: String, why: &str| OwnerField {
+            value,
+            strength: Strength::Inferred,
+            why: format!("inferred: {why}"),
+        };
+        let remote = self.meta.and_then(|m| m.git_remote.as_deref()).and_then(repository_of);
+        let cwd = self.meta.and_then(|m| m.cwd.as_deref());
+        remote
+            .map(|value| inferred(value, "git remote"))
+            .or_else(|| cwd.map(|c| inferred(c.to_string(), "the session's working directory")))
+            .or_else(|| self.cwd.map(|c| inferred(c.to_string(), "the session's working directory, told by a hook")))
+    }
+
+    fn user(&self, says: &Says<'_>) -> OwnerField {
+        let inferred = |value: &str, why: &str| OwnerField {
+            value: value.to_string(),
+            strength: Strength::Inferred,
+            why: format!("inferred: {why}"),
+        };
+        let declared = says.field("user", &["user.email"], false);
+        if declared.is_attributed() {
+            return declared;
+        }
+        let email = says.otlp.and_then(|c| c.email.as_deref());
+        let account = says.otlp.and_then(|c| c.account.as_deref());
+        let account = account.or(self.meta.and_then(|m| m.account.as_deref()));
+        let ci =
+            says.hook.and_then(|c| ["GITHUB_REPOSITORY", "CI_PROJECT_PATH"].iter().find_map(|v| c.attributes.get(*v)));
+        let os_user = says.hook.and_then(|c| c.os_user.as_deref());
+        email
+            .map(|v| inferred(v, "user.email of the login"))
+            .or_else(|| account.map(|v| inferred(v, "account id of the login")))
+            .or_else(|| ci.map(|v| inferred(&format!("ci:{v}"), "the CI's repository")))
+            .or_else(|| os_user.map(|v| inferred(v, "operating system user of the hook")))
+            .or_else(|| self.file_owner.map(|v| inferred(v, "owner of the transcript file")))
+            .unwrap_or(declared)
+    }
+}
+
+/// What the processes of a moment say of themselves, and whether they may.
+struct Says<'a> {
+    first_hand: bool,
+    speaker: &'a str,
+    otlp: Option<&'a Context>,
+    hook: Option<&'a Context>,
+}
+
+impl Says<'_> {
+    /// The first of these attributes that anyone claims. A daemon's claim is that of its first terminal: shown, never used.
+    fn field(&self, what: &str, names: &[&str], team: bool) -> OwnerField {
+        let attributes = names.iter().find_map(|name| {
+            let of =
+                |c: Option<&Context>| c.and_then(|c| c.attributes.get(*name)).filter(|v| !v.trim().is_empty()).cloned();
+            of(self.hook)
+                .map(|v| (v, format!("{name} in the hook's environment")))
+                .or_else(|| of(self.otlp).map(|v| (v, format!("{name} in the telemetry"))))
+        });
+        let header = || {
+            let value = self.otlp.and_then(|c| c.team_header.clone()).filter(|_| team);
+            value.map(|v| (v, "the exporter's X-Team header".to_string()))
+        };
+        let Some((raw, where_from)) = attributes.or_else(header) else {
+            return OwnerField::unattributed(format!("nothing declares a {what}"));
+        };
+        let value = percent_decode(raw.trim());
+        if self.first_hand {
+            OwnerField { value, strength: Strength::FirstHand, why: format!("declared: {where_from}") }
+        } else {
+            let why = format!("{} claims {value} ({where_from}), but speaks for others: not used", self.speaker);
+            OwnerField { strength: Strength::SecondHand, ..OwnerField::unattributed(why) }
+        }
+    }
+}
+
+/// `OTEL_RESOURCE_ATTRIBUTES` is percent-encoded by its users and sent still encoded (Codex 0.169).
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = (bytes[i] == b'%').then(|| text.get(i + 1..i + 3)).flatten();
+        match hex.filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit())).and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(bytes[i]);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_string())
+}
+
+/// `owner/name` of a git remote, without host, credentials and `.git`.
+fn repository_of(remote: &str) -> Option<String> {
+    let path = match remote.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => remote.split_once(':').map_or(remote, |(_, path)| path),
+    };
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    (!path.is_empty()).then(|| path.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remotes_name_repositories() {
+        for remote in [
+            "git@github.com:acme/api.git",
+            "https://github.com/acme/api.git",
+            "https://user:secret@github.com/acme/api",
+            "ssh://git@github.com/acme/api.git/",
+        ] {
+            assert_eq!(repository_of(remote).as_deref(), Some("acme/api"), "{remote}");
+        }
+        assert_eq!(repository_of("https://github.com"), None);
+    }
+
+    #[test]
+    fn percent_encoding_is_undone_where_it_is_one() {
+        assert_eq!(percent_decode("R%26D%20core"), "R&D core");
+        assert_eq!(percent_decode("100%"), "100%");
+        assert_eq!(percent_decode("%zz%ff"), "%zz%ff");
+        assert_eq!(percent_decode("é%"), "é%");
+    }
+}

@@ -1,0 +1,203 @@
+//! A session's facts.
+
+use super::attempts;
+use super::channel::{self, DefaultChannel};
+use super::owner::Claims;
+use super::responses::{self, Joined};
+use super::threads::{self, Group, Thread};
+use super::tools;
+use super::turns::{Turns, turn_facts};
+use crate::model::{
+    Body, Observation, ResponseFact, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId, Timestamp,
+};
+use std::collections::BTreeMap;
+
+/// What the configuration adds to what was observed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The channel of responses of which nothing tells how they are billed.
+    pub default_channel: DefaultChannel,
+}
+
+/// All sessions (and auxiliary threads) that these observations tell of, in order of their start.
+pub fn sessions(observations: &[Observation], options: &Options) -> Vec<SessionFact> {
+    let mut sessions: Vec<_> = threads::group(observations).iter().map(|group| session(group, options)).collect();
+    sessions.sort_by(|a, b| (a.started, &a.session).cmp(&(b.started, &b.session)));
+    sessions
+}
+
+fn session(group: &Group<'_>, options: &Options) -> SessionFact {
+    let claims = Claims::of(group);
+    let auxiliary = is_auxiliary(group);
+    let client = client(group, &claims);
+    let agents: BTreeMap<ThreadId, String> = group.threads.iter().map(|t| (t.id.clone(), agent(group, t))).collect();
+    let (started, ended) = span(group);
+    let mut fact = SessionFact {
+        session: group.session.clone(),
+        auxiliary,
+        started,
+        ended,
+        owner: claims.owner(started),
+        forked_from: group.root().meta().and_then(|m| m.forked_from.clone()),
+        prompts: if auxiliary { 0 } else { prompts(group.root()) },
+        threads: group.threads.iter().map(|t| thread_fact(group, t, &agents, auxiliary)).collect(),
+        turns: turn_facts(group),
+        responses: Vec::new(),
+        tool_calls: tools::tool_calls(group, &agents),
+        unmetered_attempts: 0,
+        api_errors: 0,
+        quarantined: Vec::new(),
+        turn_costs: turn_costs(group),
+        client,
+    };
+    for thread in &group.threads {
+        let (joined, quarantined) = responses::join(thread, &Turns::of(thread));
+        let (unmetered, api_errors) = attempts::count(thread, &joined);
+        fact.unmetered_attempts += unmetered;
+        fact.api_errors += api_errors;
+        fact.quarantined.extend(quarantined);
+        let context = ResponseContext { group, thread, claims: &claims, options, client: &fact.client, auxiliary };
+        fact.responses.extend(joined.iter().map(|j| response(&context, j)));
+    }
+    fact.responses.sort_by(|a, b| (a.time, &a.thread, &a.response_id).cmp(&(b.time, &b.thread, &b.response_id)));
+    fact
+}
+
+/// What all responses of a thread share.
+struct ResponseContext<'c, 'a> {
+    group: &'c Group<'a>,
+    thread: &'c Thread<'a>,
+    claims: &'c Claims<'a>,
+    options: &'c Options,
+    client: &'c str,
+    auxiliary: bool,
+}
+
+fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
+    let first = |of: fn(&crate::model::Response) -> Option<&String>| j.sources().find_map(of).cloned();
+    // A request without a tier is one at the standard tier, so a source that knows tiers decides even by saying nothing.
+    let tier = j.transcript.or(j.otlp).and_then(|r| r.tier.as_deref());
+    let context = c.claims.otlp_at(j.time);
+    let root = c.group.root().meta();
+    let own = c.thread.meta();
+    let provider = j.transcript.and_then(|r| r.provider.as_deref());
+    let provider =
+        provider.or_else(|| told_provider(c.thread, j.time)).or_else(|| told_provider(c.group.root(), j.time));
+    let decision = channel::decide(
+        &channel::Evidence {
+            auth_mode: context.and_then(|x| x.auth_mode.as_deref()),
+            account: own.and_then(|m| m.account.as_deref()).or(root.and_then(|m| m.account.as_deref())),
+            provider: provider.or(root.and_then(|m| m.provider.as_deref())),
+        },
+        c.options.default_channel,
+    );
+    ResponseFact {
+        thread: c.thread.id.clone(),
+        session: c.group.session.clone(),
+        turn: j.turn.clone(),
+        response_id: j.transcript.and_then(|r| r.response_id.clone()),
+        time: j.time,
+        usage: j.usage,
+        model: first(|r| r.model.as_ref()),
+        tier: ServiceTier::from_wire(tier),
+        effort: first(|r| r.effort.as_ref()),
+        channel: decision.channel,
+        channel_why: decision.why,
+        assumed_provider: decision.assumed_provider,
+        evidence: j.evidence,
+        ambiguous: j.ambiguous,
+        conflict: j.conflict,
+        owner: c.claims.owner(j.time),
+        client: c.client.to_string(),
+        auxiliary: c.auxiliary,
+    }
+}
+
+/// The provider that the thread's last start before a moment names, else its first one.
+fn told_provider<'a>(thread: &Thread<'a>, time: Timestamp) -> Option<&'a str> {
+    let told = |o: &&'a Observation| match &o.body {
+        Body::Sighting(Sighting { provider: Some(p), .. }) => Some((o.time, p.as_str())),
+        _ => None,
+    };
+    let all: Vec<_> = thread.observations.iter().filter_map(told).collect();
+    all.iter().rfind(|(at, _)| *at <= time).or(all.first()).map(|(_, p)| *p)
+}
+
+/// A thread that only OTLP saw, in a process that is not `codex exec`, looking like a title request: it may only read, and
+/// calls no tool (Codex 0.169).
+fn is_auxiliary(group: &Group<'_>) -> bool {
+    let [thread] = group.threads.as_slice() else { return false };
+    if thread.seen_by(SourceKind::Hook) || thread.seen_by(SourceKind::Transcript) {
+        return false;
+    }
+    let says = |o: &&Observation, wanted: fn(&Body) -> bool| wanted(&o.body);
+    let exec = |b: &Body| matches!(b, Body::Context(c) if c.service.as_deref() == Some("codex_exec"));
+    let tool = |b: &Body| matches!(b, Body::ToolCall(_));
+    let read_only = |b: &Body| matches!(b, Body::Sighting(s) if s.sandbox.as_deref() == Some("read-only"));
+    let any = |wanted: fn(&Body) -> bool| thread.observations.iter().any(|o| says(&o, wanted));
+    !any(exec) && !any(tool) && any(read_only)
+}
+
+fn client(group: &Group<'_>, claims: &Claims<'_>) -> String {
+    let of_meta = group.threads.iter().find_map(|t| t.meta()).and_then(|m| m.originator.clone());
+    let of_otlp = || claims.otlp_at(Timestamp(i64::MAX)).and_then(|c| c.originator.clone());
+    of_meta.or_else(of_otlp).unwrap_or_else(|| "unknown".into())
+}
+
+fn agent(group: &Group<'_>, thread: &Thread<'_>) -> String {
+    let own = thread.meta().and_then(|m| m.agent.clone().or_else(|| m.source.clone()));
+    if thread.id == group.session { "/root".into() } else { own.unwrap_or_else(|| "subagent".into()) }
+}
+
+/// The first and last moment that a transcript or OTLP tells of; a hook's clock counts only where neither saw the session.
+fn span(group: &Group<'_>) -> (Timestamp, Timestamp) {
+    let times = |hooks: bool| {
+        let of = move |o: &&Observation| (o.source == SourceKind::Hook) == hooks && o.time.0 > 0;
+        let all = group.observations().filter(of).map(|o| o.time);
+        all.fold(None, |span: Option<(Timestamp, Timestamp)>, t| {
+            Some(span.map_or((t, t), |(first, last)| (first.min(t), last.max(t))))
+        })
+    };
+    times(false).or_else(|| times(true)).unwrap_or((Timestamp(0), Timestamp(0)))
+}
+
+/// Prompts as the transcript counts them, else the larger count of hook and OTLP.
+fn prompts(root: &Thread<'_>) -> u64 {
+    let count = |source| {
+        root.observations.iter().filter(|o| o.source == source && matches!(o.body, Body::Prompt(_))).count() as u64
+    };
+    match count(SourceKind::Transcript) {
+        0 => count(SourceKind::Hook).max(count(SourceKind::Otlp)),
+        n => n,
+    }
+}
+
+fn thread_fact(
+    group: &Group<'_>,
+    thread: &Thread<'_>,
+    agents: &BTreeMap<ThreadId, String>,
+    auxiliary: bool,
+) -> ThreadFact {
+    let meta = thread.meta();
+    let kind = match meta.and_then(|m| m.source.as_deref()) {
+        _ if auxiliary => "auxiliary",
+        _ if thread.id == group.session => "root",
+        Some(kind @ ("review" | "guardian")) => kind,
+        _ => "subagent",
+    };
+    ThreadFact {
+        thread: thread.id.clone(),
+        kind: kind.to_string(),
+        forked_from: meta.and_then(|m| m.forked_from.clone()),
+        agent: agents.get(&thread.id).cloned().unwrap_or_default(),
+        cli_version: meta.and_then(|m| m.cli_version.clone()),
+    }
+}
+
+fn turn_costs(group: &Group<'_>) -> Vec<(String, String)> {
+    let of = |o: &Observation| match &o.body {
+        Body::TurnCost(cost) => Some((cost.turn.clone(), cost.estimated_usd.clone())),
+        _ => None,
+    };
+    group.observations().filter_map(of).collect()
+}
