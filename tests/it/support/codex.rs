@@ -32,6 +32,9 @@ const EVENTS: [&str; 14] = [
 /// A run takes about two seconds; one that hangs must not hang the tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Where build.rs found the client. Without it the tests that drive it are ignored.
+const CODEX: Option<&str> = option_env!("CODEX_TALLY_TEST_CODEX");
+
 /// What the user of these runs declares about who pays.
 pub const DECLARED: &str = "team.id=platform,project=api-gateway,cost_centre=CC-4521";
 
@@ -42,6 +45,7 @@ pub struct Codex<'a> {
     home: PathBuf,
     hook: Option<String>,
     otel: toml::Table,
+    retries: u32,
     runs: u32,
 }
 
@@ -53,7 +57,7 @@ impl<'a> Codex<'a> {
             trace_exporter = "none"
             metrics_exporter = "none"
         };
-        Self { env, model, home: env.codex_home(), hook: None, otel, runs: 0 }
+        Self { env, model, home: env.codex_home(), hook: None, otel, retries: 0, runs: 0 }
     }
 
     /// A Codex home that the program under test is not told of.
@@ -72,6 +76,17 @@ impl<'a> Codex<'a> {
         Self { otel, ..self }
     }
 
+    /// How often it repeats a request, and as often a broken stream.
+    pub fn retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Runs `codex exec` with these arguments, in a folder that need not be a repository.
+    #[track_caller]
+    pub fn exec(&mut self, args: &[&str]) {
+        self.run(&[&["exec", "--skip-git-repo-check"], args].concat());
+    }
+
     /// Runs `codex` with these arguments; it must succeed. Its output stays in the test's folder.
     #[track_caller]
     pub fn run(&mut self, args: &[&str]) {
@@ -88,8 +103,7 @@ impl<'a> Codex<'a> {
     }
 
     fn command(&self) -> Command {
-        let codex = option_env!("CODEX_TALLY_TEST_CODEX").expect("build.rs found the Codex CLI");
-        let mut command = self.env.command(codex);
+        let mut command = self.env.command(CODEX.expect("the Codex CLI is installed"));
         command
             .args(["--dangerously-bypass-hook-trust"])
             .env("CODEX_HOME", &self.home)
@@ -116,14 +130,15 @@ name = "mock"
 base_url = "{}"
 wire_api = "responses"
 env_key = "MOCK_KEY"
-request_max_retries = 0
-stream_max_retries = 0
+request_max_retries = {retries}
+stream_max_retries = {retries}
 
 [projects.'{}']
 trust_level = "trusted"
 "#,
             self.model.base_url(),
             self.env.work().display(),
+            retries = self.retries,
         );
         if let Some(hook) = &self.hook {
             for event in EVENTS {

@@ -111,6 +111,7 @@ impl TestEnv {
 }
 
 impl Drop for TestEnv {
+    #[expect(clippy::print_stderr, reason = "shown with the test that failed")]
     fn drop(&mut self) {
         let Some(folder) = self.folder.take() else { return };
         if std::thread::panicking() {

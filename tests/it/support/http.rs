@@ -95,7 +95,8 @@ fn request_bodies_are_decoded_however_they_were_sent() {
     for (encoding, sent) in [("identity", plain.to_vec()), ("gzip", gzip), ("zstd", zstd)] {
         let (one, two) = sent.split_at(sent.len() / 2);
         let whole = [format!("content-length: {}\r\n\r\n", sent.len()).into_bytes(), sent.clone()].concat();
-        let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).into_bytes(), part.to_vec(), b"\r\n".to_vec()].concat();
+        let chunk =
+            |part: &[u8]| [format!("{:x}\r\n", part.len()).into_bytes(), part.to_vec(), b"\r\n".to_vec()].concat();
         let chunked = [&b"Transfer-Encoding: chunked\r\n\r\n"[..], &chunk(one), &chunk(two), b"0\r\n\r\n"].concat();
         for framed in [whole, chunked] {
             let head = format!("POST /v1/responses?a=b HTTP/1.1\r\nContent-Encoding: {encoding}\r\n");

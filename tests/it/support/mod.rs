@@ -1,8 +1,10 @@
 //! What the integration tests stand on: a hermetic home, a scripted model, and the real Codex CLI between them.
 
+#![allow(dead_code, reason = "helpers come before the tests that use them")]
+
 pub mod codex;
 pub mod env;
-pub mod http;
+mod http;
 pub mod mock_model;
 pub mod server;
 
