@@ -154,6 +154,24 @@ fn failed_attempts_of_the_model_are_not_counted() {
     assert_eq!(sources(&monthly), json!({"hook+otlp+transcript": 1}));
 }
 
+/// A subagent's thread belongs to the session of the thread that started it, and to its owner.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_subagent_is_part_of_its_parents_session() {
+    let env = TestEnv::new();
+    let model = MockModel::start(with_a_subagent());
+    let mut server = env.serve(&[]);
+    let mut codex = Codex::new(&env, &model).hook(HOOK).otel(server.otel());
+    codex.exec(&["have someone do it"]);
+
+    assert_eq!(model.steps_left(), 0);
+    let sessions = env.run(&["report", "session", "--format", "json"]).ok().json();
+    check_totals(&sessions, &model.served());
+    assert_eq!(sources(&sessions), json!({"hook+otlp+transcript": 5}));
+    let [session] = rows(&sessions) else { panic!("one session for both threads: {sessions:#}") };
+    check(session, &json!({"responses": 5, "tool_calls": 3, "team": "platform"}));
+}
+
 /// Three responses with a command and a patch.
 fn first_turn() -> Vec<Step> {
     vec![
@@ -168,6 +186,31 @@ fn second_turn() -> Vec<Step> {
     vec![
         Step::shell("call_3", "exit 3").usage(tokens(13_000, 12_544, 0, 61, 33)),
         Step::message("done again").usage(tokens(13_100, 12_544, 100, 55, 0)),
+    ]
+}
+
+/// Three responses of the parent and two of the child that it starts and waits for.
+fn with_a_subagent() -> Vec<Step> {
+    let spawn = json!({"message": "CHILD-TASK: say hi", "agent_type": "default"});
+    let wait = json!({"targets": ["$AGENT"], "timeout_ms": 20_000});
+    // A request repeats the calls of its own thread, and the ids of these calls occur nowhere else.
+    vec![
+        Step::namespaced_call("parent_spawns", "multi_agent_v1", "spawn_agent", &spawn)
+            .usage(tokens(1_000, 100, 0, 10, 1))
+            .when_not("CHILD-TASK"),
+        Step::shell("child_runs", "echo child")
+            .usage(tokens(50_000, 5_000, 0, 500, 50))
+            .when("CHILD-TASK")
+            .when_not("parent_spawns"),
+        Step::message("child done")
+            .usage(tokens(60_000, 6_000, 0, 600, 60))
+            .when("child_runs")
+            .when_not("parent_spawns"),
+        Step::namespaced_call("parent_waits", "multi_agent_v1", "wait_agent", &wait)
+            .usage(tokens(2_000, 200, 0, 20, 2))
+            .when("parent_spawns")
+            .quoting("$AGENT", "agent_id"),
+        Step::message("parent done").usage(tokens(3_000, 300, 0, 30, 3)).when("parent_waits"),
     ]
 }
 

@@ -103,6 +103,7 @@ impl TestEnv {
     }
 
     /// Starts `codex-tally serve` on a free port and returns when it listens.
+    #[track_caller]
     pub fn serve(&self, args: &[&str]) -> Server {
         let mut command = self.tally(&["serve", "--http", "127.0.0.1:0"]);
         command.args(args);
@@ -171,7 +172,10 @@ impl Output {
     /// Stdout as one JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("stdout is not JSON: {e}\n{self}"))
+        match serde_json::from_str(&self.stdout) {
+            Ok(document) => document,
+            Err(e) => panic!("stdout is not JSON: {e}\n{self}"),
+        }
     }
 }
 

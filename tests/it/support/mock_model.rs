@@ -53,6 +53,8 @@ pub struct Step {
     cut: Option<Cut>,
     when: Vec<String>,
     when_not: Vec<String>,
+    /// A word in the items, and the field of the request whose id replaces it.
+    quoted: Option<(&'static str, &'static str)>,
 }
 
 impl Step {
@@ -78,6 +80,13 @@ impl Step {
     /// A call of a tool that takes free text.
     pub fn custom_tool_call(call_id: &str, name: &str, input: &str) -> Self {
         Self::items(vec![json!({"type": "custom_tool_call", "call_id": call_id, "name": name, "input": input})])
+    }
+
+    /// A call of a tool of a family, such as those for subagents.
+    pub fn namespaced_call(call_id: &str, namespace: &str, name: &str, arguments: &Value) -> Self {
+        let mut step = Self::function_call(call_id, name, arguments);
+        step.items[0]["namespace"] = namespace.into();
+        step
     }
 
     /// A shell command.
@@ -119,6 +128,23 @@ impl Step {
     /// Only for requests whose body does not hold this.
     pub fn when_not(mut self, part: &str) -> Self {
         self.when_not.push(part.to_owned());
+        self
+    }
+
+    /// Puts the id that the request's body last gives for this field in the place of this word.
+    pub fn quoting(self, word: &'static str, field: &'static str) -> Self {
+        Self { quoted: Some((word, field)), ..self }
+    }
+
+    /// The step with the id that its request quotes.
+    fn quoted(mut self, body: &str) -> Self {
+        if let Some((word, field)) = self.quoted {
+            let after = body.rsplit_once(field).map(|(_, after)| after).unwrap_or_default();
+            // The field stands in a text that is itself quoted, so skip whatever is between its name and the id.
+            let id = after.trim_start_matches(|c: char| !c.is_ascii_hexdigit()).get(..36).unwrap_or_default();
+            let items = Value::from(self.items).to_string().replace(word, id);
+            self.items = serde_json::from_str(&items).expect("an id breaks no JSON");
+        }
         self
     }
 
@@ -257,7 +283,11 @@ impl State {
 
     fn pick(&self, body: &str) -> Option<Step> {
         let mut script = self.script.lock().expect("no thread panics");
-        script.iter_mut().find(|step| step.as_ref().is_some_and(|step| step.fits(body)))?.take()
+        script
+            .iter_mut()
+            .find(|step| step.as_ref().is_some_and(|step| step.fits(body)))?
+            .take()
+            .map(|step| step.quoted(body))
     }
 
     /// Sends the events of a step; the end of the connection is the end of the stream.

@@ -21,6 +21,7 @@ pub struct Server {
 
 impl Server {
     /// Starts the command and waits for the line on stderr that names its address.
+    #[track_caller]
     pub fn start(mut command: Command) -> Self {
         let line = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -53,6 +54,7 @@ impl Server {
     }
 
     /// The `[otel]` table that it prints for Codex's configuration.
+    #[track_caller]
     pub fn otel(&mut self) -> toml::Table {
         self.until("it prints the [otel] table", |server| {
             let mut said: toml::Table = server.stdout().parse().ok()?;
@@ -64,6 +66,7 @@ impl Server {
     }
 
     /// Asks it to end (SIGTERM) and returns how it did.
+    #[track_caller]
     pub fn stop(mut self) -> ExitStatus {
         let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, Signal::TERM).expect("it still runs");
@@ -78,6 +81,7 @@ impl Server {
     }
 
     /// Waits until `probe` finds something; a server that has ended will not say more.
+    #[track_caller]
     fn until<T>(&mut self, what: &str, probe: impl Fn(&Self) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
