@@ -1,4 +1,4 @@
-//! A scripted stand-in for OpenAI's Responses API: it answers the real client and keeps the truth about the tokens it served.
+//! A scripted stand-in for the Responses API: it answers the real client and keeps the truth about what it served.
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
