@@ -1,20 +1,37 @@
 //! Tells the tests whether the real Codex CLI is installed below the target folder.
 //!
-//! `.ci/run` installs a pinned `@openai/codex`; where it is missing the end-to-end test is ignored with its reason,
-//! never passed.
+//! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
+//! reason, never passed.
 
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(real_codex)");
     println!("cargo:rerun-if-env-changed=CODEX_TALLY_TEST_CODEX");
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let codex = std::env::var_os("CODEX_TALLY_TEST_CODEX")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| root.join("target/codex/node_modules/.bin/codex"));
-    println!("cargo:rerun-if-changed={}", codex.display());
+    println!("cargo:rerun-if-changed=build.rs");
+    let codex = match std::env::var_os("CODEX_TALLY_TEST_CODEX") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let folder = target_folder().join("codex");
+            // Cargo would run this script, and so build everything, each time as long as a watched path is missing.
+            if std::fs::create_dir_all(&folder).is_ok() {
+                println!("cargo:rerun-if-changed={}", folder.display());
+            }
+            folder.join("node_modules/.bin/codex")
+        }
+    };
     if codex.exists() {
         println!("cargo:rustc-cfg=real_codex");
         println!("cargo:rustc-env=CODEX_TALLY_TEST_CODEX={}", codex.display());
     }
+}
+
+/// The target folder, wherever it was moved to: scripts are given `<target>[/<triple>]/<profile>/build/.../out`.
+fn target_folder() -> PathBuf {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    let build = out.ancestors().find(|folder| folder.ends_with("build")).unwrap_or(&out);
+    let target = build.ancestors().nth(2).unwrap_or(build);
+    let triple = std::env::var_os("TARGET").unwrap_or_default();
+    let target = if target.ends_with(&triple) { target.parent().unwrap_or(target) } else { target };
+    target.to_path_buf()
 }

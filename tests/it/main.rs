@@ -1,1 +1,4 @@
 //! The integration tests.
+
+mod real_codex;
+mod support;
