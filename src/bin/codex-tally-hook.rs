@@ -1,1 +1,5 @@
-fn main() {}
+//! What Codex runs at every hook: stdin to spool, silent, always exit 0.
+
+fn main() {
+    codex_tally::cli::hook();
+}

@@ -1,1 +1,101 @@
-//! (to come)
+//! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
+
+mod context;
+mod demo;
+mod hook;
+mod import;
+mod out;
+mod prices;
+mod report;
+mod serve;
+mod show;
+
+pub use hook::run as hook;
+
+use clap::{Parser, Subcommand};
+use context::Context;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What did Codex cost, who spent it, and can you trust the number?
+#[derive(Debug, Parser)]
+#[command(name = "codex-tally", version, propagate_version = true, after_help = EXAMPLE)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "Examples:
+  codex-tally demo                          see it work on bundled real sessions
+  codex-tally report monthly                what your sessions cost, by month, project, model and user
+  codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally show last                     the last session, turn by turn
+  codex-tally serve                         receive Codex's telemetry; prints the lines for its config.toml
+
+Environment: CODEX_TALLY_HOME, CODEX_TALLY_DB, CODEX_TALLY_CONFIG, CODEX_TALLY_OFF=1 (hook off), CODEX_TALLY_TEAM, CODEX_HOME.";
+
+/// Options of all commands.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The folder of store, spool and token [env: CODEX_TALLY_HOME] [default: ~/.local/state/codex-tally]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// The database, sqlite:PATH [env: CODEX_TALLY_DB] [default: tally.db in the home]
+    #[arg(long, global = true, value_name = "URL")]
+    db: Option<String>,
+    /// The configuration file [env: CODEX_TALLY_CONFIG] [default: config.toml in the home]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take one hook payload from stdin to the spool; what Codex runs (also as the program codex-tally-hook)
+    #[command(after_help = "Example, in Codex's config.toml:
+  [[hooks.PostModelRequest]]
+  [[hooks.PostModelRequest.hooks]]
+  type = \"command\"
+  command = \"/usr/local/bin/codex-tally-hook\"
+
+Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the home, switches it off.")]
+    Hook,
+    Serve(serve::Args),
+    Import(import::ImportArgs),
+    Sync(import::SyncArgs),
+    #[command(subcommand)]
+    Report(report::Command),
+    Show(show::Args),
+    #[command(subcommand)]
+    Prices(prices::Command),
+    Demo(demo::Args),
+}
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    // Everything this program writes is private to its user.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return out::usage(&e),
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(e) => out::failed(&e),
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = || Context::new(&cli.global);
+    match cli.command {
+        Command::Hook => hook::run(),
+        Command::Serve(args) => serve::run(&context()?, &args),
+        Command::Import(args) => import::import(&context()?, &args),
+        Command::Sync(args) => import::sync(&context()?, &args),
+        Command::Report(command) => report::run(&context()?, &command),
+        Command::Show(args) => show::run(&context()?, &args),
+        Command::Prices(command) => prices::run(&command),
+        Command::Demo(args) => demo::run(&args),
+    }
+}

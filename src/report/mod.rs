@@ -1,1 +1,50 @@
-//! (to come)
+//! Rows of reports, and their bytes in each format. Pure: facts and lines in, bytes out.
+
+mod coverage;
+pub mod format;
+mod grouped;
+mod measures;
+mod sessions;
+mod show;
+mod table;
+
+pub use coverage::coverage;
+pub use grouped::{Bucket, Dimension, grouped};
+pub use sessions::sessions;
+pub use show::show;
+pub use table::{Cell, Column, Kind, Report};
+
+use crate::model::{BillingPeriod, Day, Line, SessionFact};
+use std::collections::BTreeMap;
+
+/// What reports are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// All sessions.
+    pub sessions: &'a [SessionFact],
+    /// All lines.
+    pub lines: &'a [Line],
+    /// What could not be read, by reason.
+    pub counters: &'a BTreeMap<String, u64>,
+}
+
+/// The days a report is about, both inclusive; an open end means all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Range {
+    /// The first day.
+    pub since: Option<Day>,
+    /// The last day.
+    pub until: Option<Day>,
+}
+
+impl Range {
+    /// The days of a billing period.
+    pub fn of_period(period: BillingPeriod) -> Self {
+        Range { since: Some(period.first_day()), until: Some(period.last_day()) }
+    }
+
+    /// Whether a day is among them.
+    pub fn contains(&self, day: Day) -> bool {
+        self.since.is_none_or(|since| since <= day) && self.until.is_none_or(|until| day <= until)
+    }
+}

@@ -1,0 +1,90 @@
+//! The hook: the hot path. It opens no database, no network and no transcript, prints nothing, and always exits 0.
+
+use crate::config::{self, Env, HOOK_VARS};
+use crate::ingest::hook::{Environment, Identity, SpoolLine, reduce, unreadable};
+use crate::model::Timestamp;
+use crate::store::spool;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A larger payload is counted, not kept: tool output reaches 1 MiB at most (Codex 0.169), images a little more.
+const MAX_PAYLOAD_BYTES: usize = 16 << 20;
+
+/// The longest value of an environment variable that is kept.
+const MAX_VARIABLE_BYTES: usize = 4096;
+
+/// Takes one payload from stdin to the spool and ends the process.
+pub fn run() -> ! {
+    std::panic::set_hook(Box::new(|_| std::process::exit(0)));
+    record();
+    std::process::exit(0)
+}
+
+fn record() {
+    let env = Env::from_process();
+    let Some(home) = config::home(home_flag().as_deref(), &env) else { return };
+    if env.text("CODEX_TALLY_OFF").as_deref() == Some("1") || home.join("off").exists() {
+        return;
+    }
+    let payload = read_stdin();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let Some(id) = identity() else { return };
+    let day = Timestamp(id.ns).day();
+    let environment = environment(&env, &host);
+    let line: SpoolLine = match payload {
+        Some(payload) => reduce(&payload, id, environment),
+        None => unreadable("too_large", MAX_PAYLOAD_BYTES as u64, id, environment),
+    };
+    if let Ok(bytes) = serde_json::to_vec(&line) {
+        // A full disk or a read-only home must not be in the user's way; transcripts are the durable copy.
+        let _ = spool::append(&home, &host, day, &bytes);
+    }
+}
+
+/// `--home DIR`; other arguments mean nothing to a hook.
+fn home_flag() -> Option<PathBuf> {
+    let mut args = std::env::args_os().skip(1);
+    args.find(|a| a == "--home")?;
+    args.next().map(PathBuf::from)
+}
+
+/// All of stdin; `None` if it is larger than what is kept.
+fn read_stdin() -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        if length == bytes.len() {
+            if length > MAX_PAYLOAD_BYTES {
+                return None;
+            }
+            bytes.resize(length * 2, 0);
+        }
+        match rustix::io::read(rustix::stdio::stdin(), &mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(n) => length += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    bytes.truncate(length);
+    (length <= MAX_PAYLOAD_BYTES).then_some(bytes)
+}
+
+fn identity() -> Option<Identity> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let rnd = getrandom::u64().unwrap_or_default();
+    // JSON readers elsewhere keep 53 bits of a number.
+    Some(Identity { ns: i64::try_from(now.as_nanos()).ok()?, pid: std::process::id(), rnd: rnd >> 11 })
+}
+
+fn environment(env: &Env, host: &str) -> Environment {
+    let kept = |name: &str| {
+        let value = env.text(name)?;
+        let mut end = value.len().min(MAX_VARIABLE_BYTES);
+        while !value.is_char_boundary(end) {
+            end -= 1;
+        }
+        Some((name.to_string(), value[..end].to_string()))
+    };
+    Environment { host: host.to_string(), user: env.os_user(), vars: HOOK_VARS.iter().filter_map(|n| kept(n)).collect() }
+}

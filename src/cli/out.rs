@@ -1,0 +1,43 @@
+//! All printing. stdout is data, stderr is talk; a reader that went away is no failure.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// The output cannot be written; see [`failed`] for a broken pipe.
+pub(super) fn data(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    Ok(stdout.flush()?)
+}
+
+/// Says a line to the user. If nobody listens, nobody misses it.
+pub(super) fn talk(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// The width of the terminal that stdout is, if it is one.
+pub(super) fn width() -> Option<u16> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten().map(|size| size.ws_col.max(40))
+}
+
+/// Explains a usage error (exit 2), or shows the help that was asked for (exit 0).
+pub(super) fn usage(e: &clap::Error) -> ExitCode {
+    let _ = e.print();
+    ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2))
+}
+
+/// Explains a failure in one line with its causes: exit 1. A broken pipe is ok.
+pub(super) fn failed(e: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if e.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    talk(&format!("error: {}", crate::report::format::terminal_text(&format!("{e:#}"))));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,149 @@
+//! `report`: what it cost.
+
+use super::context::{Context, write_file};
+use super::out;
+use crate::model::{BillingPeriod, Coverage, Day};
+use crate::report::{Bucket, Dimension, Input, Range, Report, format, grouped, sessions};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Report tokens and cost
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  codex-tally report monthly
+  codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally report daily --since 2026-10-01 --until 2026-10-07 --by team,model
+  codex-tally report session --format json | jq .totals")]
+pub(super) enum Command {
+    /// By UTC day
+    #[command(after_help = "Example:
+  codex-tally report daily --since 2026-10-01 --until 2026-10-07 --by team,model")]
+    Daily(GroupedArgs),
+    /// By billing period (UTC calendar month); as CSV, the monthly cost CSV
+    #[command(after_help = "Example:
+  codex-tally report monthly -p 2026-10 --format csv --out october.csv")]
+    Monthly(GroupedArgs),
+    /// One row a session
+    #[command(after_help = "Example:
+  codex-tally report session -p 2026-10")]
+    Session(CommonArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GroupedArgs {
+    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool
+    /// [default: project, model, user and, in CSV and JSON, all but session and tool]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dimension)]
+    by: Vec<Dimension>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CommonArgs {
+    /// A billing period, YYYY-MM
+    #[arg(short, long, value_name = "PERIOD", conflicts_with_all = ["since", "until"])]
+    period: Option<BillingPeriod>,
+    /// The first UTC day, YYYY-MM-DD
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    since: Option<Day>,
+    /// The last UTC day, inclusive
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    until: Option<Day>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write to this file instead of stdout; beside a CSV, FILE.meta.json holds its totals and coverage
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Do not read what is new first
+    #[arg(long)]
+    no_import: bool,
+    /// Exit 1 if the report has any of these: unpriced, stale, unattributed
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
+    fail_on: Vec<Finding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Finding {
+    Unpriced,
+    Stale,
+    Unattributed,
+}
+
+fn dimension(name: &str) -> Result<Dimension, String> {
+    Dimension::parse(name).ok_or_else(|| {
+        let all: Vec<_> = Dimension::ALL.iter().map(|d| d.name()).collect();
+        format!("choose from {}", all.join(", "))
+    })
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "write YYYY-MM-DD, for example 2026-10-31".to_string())
+}
+
+pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
+    let (bucket, by, common) = match command {
+        Command::Daily(args) => (Some(Bucket::Day), args.by.as_slice(), &args.common),
+        Command::Monthly(args) => (Some(Bucket::Month), args.by.as_slice(), &args.common),
+        Command::Session(common) => (None, &[][..], common),
+    };
+    let range = match common.period {
+        Some(period) => Range::of_period(period),
+        None => Range { since: common.since, until: common.until },
+    };
+    let (ledger, counters) = context.ledger(common.no_import)?;
+    let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
+    let report = match bucket {
+        Some(bucket) => grouped(input, bucket, default_by(by, common.format), range),
+        None => sessions(input, range),
+    };
+    write(&report, common.format, common.out.as_deref())?;
+    Ok(if common.fail_on.iter().any(|f| found(*f, &report.coverage)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn default_by(by: &[Dimension], format: Format) -> &[Dimension] {
+    const BRIEF: [Dimension; 4] = [Dimension::Team, Dimension::Project, Dimension::User, Dimension::Model];
+    match (by, format) {
+        ([], Format::Table) => &BRIEF,
+        ([], _) => &Dimension::COST,
+        (by, _) => by,
+    }
+}
+
+fn found(finding: Finding, coverage: &Coverage) -> bool {
+    0 < match finding {
+        Finding::Unpriced => coverage.unpriced_responses,
+        Finding::Stale => coverage.stale_price,
+        Finding::Unattributed => coverage.unattributed_responses,
+    }
+}
+
+fn write(report: &Report, format: Format, file: Option<&Path>) -> anyhow::Result<()> {
+    let bytes = match format {
+        Format::Table => format::table(report, if file.is_none() { out::width() } else { None }).into_bytes(),
+        Format::Csv => format::csv(report),
+        Format::Json => format::json(report),
+    };
+    match file {
+        None => out::data(&bytes)?,
+        Some(path) => write_file(path, &bytes)?,
+    }
+    if format == Format::Csv {
+        format::notes(&report.coverage).iter().for_each(|note| out::talk(note));
+        if let Some(path) = file {
+            let mut meta = path.as_os_str().to_os_string();
+            meta.push(".meta.json");
+            write_file(Path::new(&meta), &format::meta_json(report))?;
+        }
+    }
+    Ok(())
+}

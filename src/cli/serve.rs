@@ -1,0 +1,113 @@
+//! `serve`: the sink.
+
+use super::context::Context;
+use super::out;
+use crate::report::format::thousands;
+use crate::serve::{self, Auth, Options, Stats};
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Receive Codex's telemetry: OTLP/HTTP logs on 127.0.0.1:4318
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Prints the [otel] lines for Codex's config.toml on stdout, then runs until Ctrl-C or SIGTERM.
+
+Examples:
+  codex-tally serve
+  codex-tally serve --http 127.0.0.1:14318 --auth none")]
+pub(super) struct Args {
+    /// Where to listen for OTLP/HTTP
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
+    http: SocketAddr,
+    /// Who may send: only who has the token in the home, or anyone who reaches the port
+    #[arg(long, value_enum, default_value_t = AuthArg::Token)]
+    auth: AuthArg,
+    /// A host name by which the sink may be called, besides the loopback names
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthArg {
+    Token,
+    None,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
+    if args.auth == AuthArg::None && !args.http.ip().is_loopback() {
+        bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+    }
+    let store = context.open()?;
+    let token = match args.auth {
+        AuthArg::Token => Some(token(&context.home.join("token"))?),
+        AuthArg::None => None,
+    };
+    let listener = TcpListener::bind(args.http).with_context(|| {
+        format!("cannot listen on {}; is another sink running there? choose another port with --http", args.http)
+    })?;
+    let address = listener.local_addr()?;
+    out::data(otel_lines(address, token.as_deref()).as_bytes())?;
+    out::talk(&format!("listening on http://{address} (OTLP/HTTP logs); Ctrl-C stops"));
+    let options = Options {
+        auth: token.map_or(Auth::None, Auth::Token),
+        allowed_hosts: args.allow_host.clone(),
+        ..Options::default()
+    };
+    let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
+    let stats = serve::run_until_signal(listener, Box::new(store), options, warn)?;
+    out::talk(&summary(&stats));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(s: &Stats) -> String {
+    format!(
+        "stopped: {} requests, {} observations stored, {} known already, {} records unreadable, {} requests refused",
+        thousands(s.requests),
+        thousands(s.stored),
+        thousands(s.known),
+        thousands(s.rejected),
+        thousands(s.refused + s.unauthorized),
+    )
+}
+
+/// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
+pub(super) fn otel_lines(address: SocketAddr, token: Option<&str>) -> String {
+    let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
+    format!(
+        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"http://{address}/v1/logs\", \
+         protocol = \"binary\"{headers} }} }}\ntrace_exporter = \"none\"\nmetrics_exporter = \"none\"\nlog_user_prompt = false\n"
+    )
+}
+
+/// The token in a file that only the user can read; made on first use.
+fn token(path: &Path) -> anyhow::Result<String> {
+    let shown = || path.display().to_string();
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let mut random = [0; 32];
+            getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+            let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
+            file.write_all(format!("{token}\n").as_bytes()).with_context(|| format!("cannot write {}", shown()))?;
+            file.sync_all()?;
+            Ok(token)
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {}", shown()))?;
+            if file.metadata()?.mode() & 0o077 != 0 {
+                bail!("others can read {0}; run `chmod 600 {0}`, or remove it to get a new token", shown());
+            }
+            let mut token = String::new();
+            file.read_to_string(&mut token).with_context(|| format!("cannot read {}", shown()))?;
+            let token = token.trim().to_string();
+            if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+                bail!("{} holds no usable token; remove it to get a new one", shown());
+            }
+            Ok(token)
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot create {}", shown())),
+    }
+}

@@ -1,0 +1,112 @@
+//! JSON, schema 1: token counts are integers, amounts are strings with exactly 12 decimals, what is missing is `null`.
+
+use crate::model::{Coverage, format_pico};
+use crate::report::{Cell, Column, Range, Report};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+/// The whole report.
+pub fn json(report: &Report) -> Vec<u8> {
+    bytes(&Document { report, rows: true })
+}
+
+/// Totals and coverage without the rows: what stands beside a CSV.
+pub fn meta_json(report: &Report) -> Vec<u8> {
+    bytes(&Document { report, rows: false })
+}
+
+fn bytes(document: &Document<'_>) -> Vec<u8> {
+    // Only strings, integers and maps with string keys are written, which cannot fail.
+    let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+struct Document<'a> {
+    report: &'a Report,
+    rows: bool,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let r = self.report;
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("schema", &1)?;
+        map.serialize_entry("report", r.name)?;
+        map.serialize_entry("period", &Period(r.range))?;
+        if self.rows {
+            map.serialize_entry("rows", &Rows(r))?;
+        }
+        map.serialize_entry("totals", &Row { columns: &r.columns, cells: &r.totals, skip_missing_text: true })?;
+        map.serialize_entry("coverage", &CoverageJson(&r.coverage))?;
+        map.end()
+    }
+}
+
+struct Period(Range);
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(3))?;
+        map.serialize_entry("since", &self.0.since.map(|d| d.to_string()))?;
+        map.serialize_entry("until", &self.0.until.map(|d| d.to_string()))?;
+        map.serialize_entry("tz", "UTC")?;
+        map.end()
+    }
+}
+
+struct Rows<'a>(&'a Report);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut seq = s.serialize_seq(Some(self.0.rows.len()))?;
+        for cells in &self.0.rows {
+            seq.serialize_element(&Row { columns: &self.0.columns, cells, skip_missing_text: false })?;
+        }
+        seq.end()
+    }
+}
+
+struct Row<'a> {
+    columns: &'a [Column],
+    cells: &'a [Cell],
+    /// Totals have no grouping keys.
+    skip_missing_text: bool,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        for (column, cell) in self.columns.iter().zip(self.cells) {
+            let key = column.name;
+            match cell {
+                Cell::Missing if self.skip_missing_text && column.kind != crate::report::Kind::Amount => {}
+                Cell::Missing => map.serialize_entry(key, &None::<&str>)?,
+                Cell::Text(text) => map.serialize_entry(key, text)?,
+                Cell::Count(n) => map.serialize_entry(key, n)?,
+                Cell::Amount(pico) => map.serialize_entry(key, &format_pico(*pico))?,
+            }
+        }
+        map.end()
+    }
+}
+
+struct CoverageJson<'a>(&'a Coverage);
+
+impl Serialize for CoverageJson<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let c = self.0;
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("responses_by_source", &c.responses_by_source)?;
+        map.serialize_entry("unmetered_attempts", &c.unmetered_attempts)?;
+        map.serialize_entry("unpriced_responses", &c.unpriced_responses)?;
+        map.serialize_entry("unpriced_reasons", &c.unpriced_reasons)?;
+        map.serialize_entry("unattributed_responses", &c.unattributed_responses)?;
+        map.serialize_entry("assumed_provider", &c.assumed_provider)?;
+        map.serialize_entry("stale_price", &c.stale_price)?;
+        map.serialize_entry("conflicts", &c.conflicts)?;
+        map.serialize_entry("ambiguous", &c.ambiguous)?;
+        map.serialize_entry("quarantined", &c.quarantined)?;
+        map.serialize_entry("unreadable", &c.unreadable)?;
+        map.end()
+    }
+}

@@ -1,0 +1,11 @@
+//! A report's bytes: table for people, CSV for spreadsheets, JSON for programs.
+
+mod csv;
+mod json;
+mod safe;
+mod table;
+
+pub use csv::csv;
+pub use json::{json, meta_json};
+pub use safe::{csv_text, terminal_text};
+pub use table::{amount, notes, table, thousands};

@@ -1,0 +1,144 @@
+//! Tables for a terminal: the most useful columns, numbers that can be read, and what must be known of them below.
+
+use super::terminal_text;
+use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
+use crate::report::{Cell, Kind, Range, Report};
+use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, Table, presets};
+
+/// The report as text for a terminal of this width (`None`: no terminal, lines may be long).
+pub fn table(report: &Report, width: Option<u16>) -> String {
+    let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
+    let mut out = format!("codex-tally {}: {}\n\n", report.name, days(report.range));
+    if report.rows.is_empty() {
+        out.push_str("No responses in this period.\n");
+    } else {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        if let Some(width) = width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        table.set_header(shown.iter().map(|i| report.columns[*i].title.unwrap_or_default()));
+        for row in &report.rows {
+            table.add_row(shown.iter().map(|i| cell(&row[*i], report.columns[*i].kind)));
+        }
+        let mut totals: Vec<TableCell> = shown.iter().map(|i| cell(&report.totals[*i], report.columns[*i].kind)).collect();
+        if let Some(first) = totals.first_mut() {
+            *first = TableCell::new("total");
+        }
+        table.add_row(totals);
+        out.push_str(&table.to_string());
+        out.push('\n');
+    }
+    for note in notes(&report.coverage) {
+        out.push_str(&format!("\n{note}"));
+    }
+    if report.columns.iter().any(|c| c.kind == Kind::Amount) {
+        out.push_str("\nAmounts are rounded to 4 digits, so lines may not add; --format csv and json are exact.");
+    }
+    out.push('\n');
+    out
+}
+
+/// A column is shown if it has a title and says something: owner columns only if anything is attributed, others if any
+/// row has a value that is not 0.
+fn is_shown(report: &Report, i: usize) -> bool {
+    let column = &report.columns[i];
+    let says = |cell: &Cell| match cell {
+        Cell::Missing | Cell::Count(0) | Cell::Amount(0) => false,
+        Cell::Text(text) => !matches!(column.name, "team" | "cost_centre") || text != UNATTRIBUTED,
+        _ => true,
+    };
+    column.title.is_some() && (i == 0 || matches!(column.name, "list_usd") || report.rows.iter().any(|row| says(&row[i])))
+}
+
+fn days(range: Range) -> String {
+    match (range.since, range.until) {
+        (None, None) => "all days (UTC)".to_string(),
+        (Some(since), None) => format!("since {since} (UTC days)"),
+        (None, Some(until)) => format!("until {until} (UTC days)"),
+        (Some(since), Some(until)) if since == until => format!("{since} (UTC day)"),
+        (Some(since), Some(until)) => format!("{since} to {until} (UTC days)"),
+    }
+}
+
+fn cell(cell: &Cell, kind: Kind) -> TableCell {
+    let text = match cell {
+        Cell::Missing => if kind == Kind::Amount { "-" } else { "" }.to_string(),
+        Cell::Text(text) => terminal_text(text),
+        Cell::Count(n) => thousands(*n),
+        Cell::Amount(pico) => amount(*pico),
+    };
+    let alignment = if kind == Kind::Text { CellAlignment::Left } else { CellAlignment::Right };
+    TableCell::new(text).set_alignment(alignment)
+}
+
+/// A whole number with separators.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// An amount with 4 digits after the point, half to even.
+pub fn amount(pico: i128) -> String {
+    const STEP: i128 = 100_000_000;
+    let (whole, rest) = (pico.div_euclid(STEP), pico.rem_euclid(STEP));
+    let up = rest * 2 > STEP || (rest * 2 == STEP && whole % 2 != 0);
+    let rounded = whole + i128::from(up);
+    let sign = if rounded < 0 { "-" } else { "" };
+    let abs = rounded.unsigned_abs();
+    let units = u64::try_from(abs / 10_000).map_or_else(|_| (abs / 10_000).to_string(), thousands);
+    format!("{sign}{units}.{:04}", abs % 10_000)
+}
+
+/// What must be known of a report's figures, one sentence a line.
+pub fn notes(c: &Coverage) -> Vec<String> {
+    let sources: Vec<String> = c.responses_by_source.iter().map(|(name, n)| format!("{name} {}", thousands(*n))).collect();
+    let mut notes = vec![match sources.is_empty() {
+        true => "seen by: no responses".to_string(),
+        false => format!("seen by: {}", sources.join(", ")),
+    }];
+    let mut note = |n: u64, text: &str| {
+        if n > 0 {
+            notes.push(format!("{} {text}", thousands(n)));
+        }
+    };
+    for (why, n) in &c.unpriced_reasons {
+        note(*n, &format!("responses unpriced: {}", terminal_text(why)));
+    }
+    note(c.unattributed_responses, "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME");
+    note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
+    note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
+    note(c.unmetered_attempts, "requests brought no usage: possibly billed, not priced");
+    note(c.conflicts, "responses on which sources disagree");
+    note(c.ambiguous, "responses with two possible readings");
+    note(c.quarantined, "records with impossible token counts, not counted");
+    for (name, n) in c.unreadable.iter().filter(|(name, _)| !name.contains("ignored")) {
+        note(*n, &format!("{} (whole store)", terminal_text(name)));
+    }
+    if c.unpriced_reasons.contains_key(&Unpriced::UnknownChannel.to_string()) {
+        notes.push("hint: write channel = \"api\" or channel = \"chatgpt\" into config.toml in the home".into());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_can_be_read() {
+        assert_eq!((thousands(0), thousands(999), thousands(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!(amount(79_868_000_000), "0.0799");
+        assert_eq!(amount(150_000_000), "0.0002");
+        assert_eq!(amount(250_000_000), "0.0002");
+        assert_eq!(amount(-150_000_000), "-0.0002");
+        assert_eq!(amount(1_234_567_890_000_000), "1,234.5679");
+    }
+}

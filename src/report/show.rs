@@ -1,0 +1,129 @@
+//! One session as text: threads, turns, responses, tool calls, cost.
+
+use super::Input;
+use super::format::{amount, terminal_text, thousands};
+use crate::model::{Line, OwnerField, SessionFact, Unit, UNATTRIBUTED};
+use std::fmt::Write;
+
+/// Describes a session. Prompts, arguments and output are not known to the program, so they cannot appear.
+pub fn show(input: Input<'_>, session: &SessionFact) -> String {
+    let lines: Vec<&Line> = input.lines.iter().filter(|l| l.response.session == session.session).collect();
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = head(&mut out, session, &lines);
+    let _ = turns(&mut out, session, &lines);
+    let _ = tools(&mut out, session);
+    for why in &session.quarantined {
+        let _ = writeln!(out, "not counted: {}", terminal_text(why));
+    }
+    out
+}
+
+fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result {
+    let kind = if s.auxiliary { "auxiliary thread" } else { "session" };
+    writeln!(out, "{kind} {}", s.session)?;
+    writeln!(out, "  started   {}", s.started.to_rfc3339())?;
+    writeln!(out, "  ended     {} ({} s)", s.ended.to_rfc3339(), (s.ended.0 - s.started.0) / 1_000_000_000)?;
+    writeln!(out, "  client    {}", terminal_text(&s.client))?;
+    let fields = [("user", &s.owner.user), ("team", &s.owner.team), ("project", &s.owner.project)];
+    for (name, field) in fields.into_iter().chain([("cost c.", &s.owner.cost_centre)]) {
+        writeln!(out, "  {name:<9} {}", owner_field(field))?;
+    }
+    if let Some(line) = lines.first() {
+        writeln!(out, "  channel   {} ({})", line.response.channel, terminal_text(&line.response.channel_why))?;
+    }
+    if let Some(from) = &s.forked_from {
+        writeln!(out, "  forked    from {from}")?;
+    }
+    writeln!(out, "  prompts   {}, turns {}, responses {}, tool calls {}", s.prompts, s.turns.len(), lines.len(), s.tool_calls.len())?;
+    if s.unmetered_attempts + s.api_errors > 0 {
+        writeln!(out, "  errors    {} requests refused, {} without usage", s.api_errors, s.unmetered_attempts)?;
+    }
+    for t in s.threads.iter().filter(|_| s.threads.len() > 1) {
+        writeln!(out, "  thread    {} {} {}", t.thread, t.kind, terminal_text(&t.agent))?;
+    }
+    Ok(writeln!(out, "  cost      {}\n", cost(lines.iter().copied()))?)
+}
+
+fn owner_field(f: &OwnerField) -> String {
+    let value = if f.value == UNATTRIBUTED { UNATTRIBUTED.to_string() } else { terminal_text(&f.value) };
+    format!("{value} ({})", terminal_text(&f.why))
+}
+
+/// Sums by unit; amounts of different units are never added.
+fn cost<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> String {
+    let sum = |unit: Unit| {
+        let amounts = lines.clone().filter_map(|l| l.priced.list).filter(move |a| a.unit == unit);
+        amounts.map(|a| i128::from(a.pico)).reduce(|a, b| a + b)
+    };
+    let unpriced: u64 = lines.clone().filter(|l| l.priced.unpriced.is_some()).map(|l| l.response.usage.total()).sum();
+    let mut parts = Vec::new();
+    parts.extend(sum(Unit::Usd).map(|pico| format!("{} USD at list", amount(pico))));
+    parts.extend(sum(Unit::Credit).map(|pico| format!("{} credits", amount(pico))));
+    if unpriced > 0 {
+        parts.push(format!("{} tokens unpriced", thousands(unpriced)));
+    }
+    if parts.is_empty() { "nothing to bill".to_string() } else { parts.join(", ") }
+}
+
+fn turns(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result {
+    for turn in &s.turns {
+        let took = turn.duration_ms.map_or_else(|| turn.state.to_string(), |ms| format!("{} ms, {}", thousands(ms), turn.state));
+        let of_turn = lines.iter().copied().filter(|l| l.response.turn.as_deref() == Some(&turn.turn));
+        writeln!(out, "turn {} {} ({took}): {}", turn.started.to_rfc3339(), terminal_text(&turn.turn), cost(of_turn.clone()))?;
+        of_turn.clone().try_for_each(|l| response(out, s, l))?;
+    }
+    let known = |l: &&&Line| l.response.turn.as_deref().is_some_and(|t| s.turns.iter().any(|turn| turn.turn == t));
+    let rest: Vec<&Line> = lines.iter().filter(|l| !known(l)).copied().collect();
+    if !rest.is_empty() {
+        writeln!(out, "outside of known turns: {}", cost(rest.iter().copied()))?;
+        rest.iter().try_for_each(|l| response(out, s, l))?;
+    }
+    Ok(())
+}
+
+fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result {
+    let r = &line.response;
+    let u = &r.usage;
+    let agent = s.threads.iter().find(|t| t.thread == r.thread && t.kind != "root").map(|t| format!(" {}", t.agent));
+    let price = match &line.priced.unpriced {
+        Some(why) => format!("unpriced: {why}"),
+        None => cost(std::iter::once(line)),
+    };
+    writeln!(
+        out,
+        "  {}{} {} {}  in {} (cached {}, written {})  out {} (reasoning {})  {}  [{}]{}",
+        r.time.to_rfc3339(),
+        terminal_text(agent.as_deref().unwrap_or("")),
+        terminal_text(r.model.as_deref().unwrap_or("unknown model")),
+        terminal_text(r.tier.name()),
+        thousands(u.input),
+        thousands(u.cached_input),
+        thousands(u.cache_write),
+        thousands(u.output),
+        thousands(u.reasoning),
+        terminal_text(&price),
+        r.evidence.name(),
+        if r.conflict { " conflict" } else if r.ambiguous { " ambiguous" } else { "" },
+    )
+}
+
+fn tools(out: &mut String, s: &SessionFact) -> std::fmt::Result {
+    if !s.tool_calls.is_empty() {
+        writeln!(out, "\ntool calls")?;
+    }
+    for c in &s.tool_calls {
+        let took = c.duration_ms.map(|ms| format!(" {} ms", thousands(ms))).unwrap_or_default();
+        let exit = c.exit_code.map(|code| format!(" (exit {code})")).unwrap_or_default();
+        writeln!(
+            out,
+            "  {} {} {}{took} {}{exit}  [{}]",
+            c.time.to_rfc3339(),
+            terminal_text(&c.agent),
+            terminal_text(&c.name),
+            c.outcome.name(),
+            c.evidence.name(),
+        )?;
+    }
+    Ok(())
+}
