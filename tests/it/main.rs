@@ -1,4 +1,5 @@
 //! The integration tests.
 
 mod otlp;
+mod sink;
 mod support;

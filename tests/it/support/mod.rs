@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub mod http;
+pub mod memory_store;
 pub mod otlp_messages;
 
 /// The bytes of a file in `tests/fixtures`.
