@@ -1,5 +1,7 @@
 //! The integration tests.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
 mod otlp;
 mod sink;
 mod support;
