@@ -41,7 +41,8 @@ fn find<'a>(sessions: &'a [SessionFact], id: &str) -> anyhow::Result<&'a Session
     let exact = sessions.iter().find(|s| s.session.as_str() == id);
     let found: Vec<&SessionFact> = sessions.iter().filter(of).collect();
     match (exact, found.as_slice()) {
-        (Some(session), _) | (None, [session]) => Ok(session),
+        (Some(session), _) => Ok(session),
+        (None, [session]) => Ok(*session),
         (None, []) => bail!("no session has `{id}` in its id; `codex-tally report session` lists them"),
         (None, many) => {
             let ids: Vec<_> = many.iter().take(10).map(|s| s.session.as_str()).collect();

@@ -1,1 +1,208 @@
-//! (to come)
+//! The sink: an OTLP/HTTP server that answers 200 only after what it keeps is on disk. The only async code.
+//!
+//! - `connection`: accepts, with a deadline for every phase of a connection
+//! - `http`: one request, from its head to its answer
+//! - `guard`: who may ask: host, origin, token
+//! - `body`: reads and inflates within limits
+//! - `writer`: the thread that owns the store and commits waiting requests together
+//! - `report`: counts, and the warnings that the user gets to see
+//!
+//! Plain hyper, no framework: every answer must be one of the protocol (a framework's own 413, 415 and 422 are not), and
+//! the accept loop and its deadlines must be ours anyway.
+
+mod body;
+mod connection;
+mod guard;
+mod http;
+mod report;
+mod writer;
+
+pub use report::{Event, Stats};
+
+use crate::store::Store;
+use anyhow::Context as _;
+use report::Reporter;
+use std::fmt;
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+use writer::Writer;
+
+/// Who may send.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Only who sends `authorization: Bearer TOKEN`.
+    Token(String),
+    /// Anyone who reaches the port.
+    None,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Auth::Token(_) => "Token(..)",
+            Auth::None => "None",
+        })
+    }
+}
+
+/// How the sink is run. Every limit has a default that Codex 0.169 never comes near.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who may send.
+    pub auth: Auth,
+    /// Host names and addresses, without a port, by which the sink may be called besides `127.0.0.1`, `[::1]`,
+    /// `localhost` and the address it listens on.
+    pub allowed_hosts: Vec<String>,
+    /// The largest body after decompression, in bytes.
+    pub max_body_bytes: usize,
+    /// The largest body on the wire, in bytes.
+    pub max_wire_bytes: usize,
+    /// The most bytes of bodies in memory at a time; further requests wait.
+    pub max_memory_bytes: usize,
+    /// The most open connections; further ones wait in the system's queue.
+    pub max_connections: usize,
+    /// How long the head of a request may take.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// How long a connection may wait for its next request. Codex's exporter keeps one and sends once a second at most.
+    pub idle_timeout: Duration,
+    /// How long requests that have begun may take when the sink stops.
+    pub stop_timeout: Duration,
+    /// The shortest time between two warnings of one kind.
+    pub warning_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Options {
+            auth: Auth::None,
+            allowed_hosts: Vec::new(),
+            max_body_bytes: 64 * MIB,
+            max_wire_bytes: 16 * MIB,
+            max_memory_bytes: 128 * MIB,
+            max_connections: 512,
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(5),
+            warning_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Takes a warning; only the caller prints.
+pub type Events = Box<dyn FnMut(Event) + Send>;
+
+/// What all requests share.
+struct Sink {
+    options: Options,
+    hosts: guard::Hosts,
+    /// One permit is one KiB of body.
+    memory: Arc<Semaphore>,
+    writer: Writer,
+    reporter: Arc<Reporter>,
+}
+
+/// Serves until SIGINT or SIGTERM, then finishes what has begun and returns what was done.
+///
+/// The caller binds, so that a port in use is its error to explain. Fails if the token is empty, if the runtime cannot
+/// be started, or if what was counted cannot be written at the end.
+pub fn run_until_signal(
+    listener: TcpListener,
+    store: Box<dyn Store>,
+    options: Options,
+    events: Events,
+) -> anyhow::Result<Stats> {
+    run(listener, store, options, events, stop_signal())
+}
+
+/// Serves on a thread of its own, for tests and for programs that do something else meanwhile.
+pub fn spawn(listener: TcpListener, store: Box<dyn Store>, options: Options, events: Events) -> anyhow::Result<Handle> {
+    let addr = listener.local_addr()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("sink".to_string()).spawn(move || {
+        run(listener, store, options, events, async {
+            let _ = stopped.await;
+        })
+    })?;
+    Ok(Handle { addr, stop: Some(stop), thread })
+}
+
+/// A sink that runs in this process. Dropping it stops the sink without waiting for it.
+#[derive(Debug)]
+pub struct Handle {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: JoinHandle<anyhow::Result<Stats>>,
+}
+
+impl Handle {
+    /// Tells the sink to stop: no new connections, and requests that have begun are finished.
+    pub fn stop(&mut self) {
+        self.stop = None;
+    }
+
+    /// Waits until the sink has stopped. Call [`Handle::stop`] before, or wait for ever.
+    pub fn join(self) -> anyhow::Result<Stats> {
+        self.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the sink's thread panicked")))
+    }
+}
+
+fn run(
+    listener: TcpListener,
+    store: Box<dyn Store>,
+    options: Options,
+    events: Events,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Stats> {
+    anyhow::ensure!(options.auth != Auth::Token(String::new()), "the sink's token is empty");
+    let address = listener.local_addr().context("the listener has no address")?;
+    listener.set_nonblocking(true).context("the listener cannot be used")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the sink's runtime cannot be started")?;
+    let reporter = Arc::new(Reporter::new(events, options.warning_interval));
+    let (writer, thread) = Writer::start(store, Arc::clone(&reporter))?;
+    let sink = Arc::new(Sink {
+        hosts: guard::Hosts::new(address.ip(), &options.allowed_hosts),
+        memory: Arc::new(Semaphore::new(options.max_memory_bytes.div_ceil(1024))),
+        writer: writer.clone(),
+        reporter: Arc::clone(&reporter),
+        options,
+    });
+    let served = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
+        connection::accept(listener, sink, stop).await;
+        anyhow::Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    writer.stop();
+    let flushed = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the sink's writer panicked")));
+    reporter.flush();
+    served.and(flushed).map(|()| reporter.stats())
+}
+
+/// Waits for the signals by which a terminal, a service manager or a container stops a program.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

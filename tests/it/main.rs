@@ -1,4 +1,8 @@
 //! The integration tests.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
+mod otlp;
 mod real_codex;
+mod sink;
 mod support;

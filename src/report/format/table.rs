@@ -13,7 +13,7 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
         out.push_str("No responses in this period.\n");
     } else {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::UTF8_NO_BORDERS);
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }

@@ -1,14 +1,25 @@
-//! What the integration tests stand on: a hermetic home, a scripted model, and the real Codex CLI between them.
+//! What the integration tests stand on: a hermetic home, a scripted model, the real Codex CLI between them, and clients.
 
 #![allow(dead_code, reason = "helpers come before the tests that use them")]
 
+pub mod client;
 pub mod codex;
 pub mod env;
 mod http;
+pub mod memory_store;
 pub mod mock_model;
+pub mod otlp_messages;
 pub mod server;
+
+use std::path::PathBuf;
 
 pub use codex::Codex;
 pub use env::TestEnv;
 pub use mock_model::{Cut, MockModel, Step, Usage};
 pub use server::Server;
+
+/// The bytes of a file in `tests/fixtures`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

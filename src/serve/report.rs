@@ -1,0 +1,176 @@
+//! Counts of what the sink did, and the warnings that the user gets to see.
+
+use super::Events;
+use crate::store::Appended;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a sink did in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests of every kind, also refused ones.
+    pub requests: u64,
+    /// Requests with logs, traces and metrics that were answered 200; traces and metrics are not kept.
+    pub logs: u64,
+    /// See `logs`.
+    pub traces: u64,
+    /// See `logs`.
+    pub metrics: u64,
+    /// Requests refused for their token (401).
+    pub unauthorized: u64,
+    /// Requests refused for another reason (4xx).
+    pub refused: u64,
+    /// Requests that could not be stored (503): their records are lost, since Codex does not send again.
+    pub failed: u64,
+    /// Observations that were new.
+    pub stored: u64,
+    /// Observations that were there already.
+    pub known: u64,
+    /// Observations that share a key with another content.
+    pub conflicts: u64,
+    /// Records that could not be read.
+    pub rejected: u64,
+    /// Transactions; fewer than requests when many wait.
+    pub commits: u64,
+}
+
+/// A warning. The text of each is one sentence for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Requests came without the right token.
+    Unauthorized {
+        /// How many since the last warning.
+        requests: u64,
+    },
+    /// The store could not be written.
+    StoreFailed {
+        /// How many requests were lost since the last warning.
+        requests: u64,
+        /// What the store said.
+        why: String,
+    },
+    /// Log records could not be read.
+    Rejected {
+        /// How many since the last warning.
+        records: u64,
+        /// What was wrong with one of them.
+        why: String,
+    },
+    /// New connections cannot be taken for now, for example because too many files are open.
+    AcceptFailed {
+        /// How often since the last warning.
+        times: u64,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Unauthorized { requests } => write!(
+                f,
+                "Codex never shows 401s: {requests} requests refused; check the headers line in its [otel] config"
+            ),
+            Event::StoreFailed { requests, why } => {
+                write!(f, "{requests} requests could not be stored, and Codex does not send again: {why}")
+            }
+            Event::Rejected { records, why } => write!(f, "{records} log records could not be read: {why}"),
+            Event::AcceptFailed { times, why } => write!(f, "connections cannot be taken ({times} times): {why}"),
+        }
+    }
+}
+
+/// The kinds of warning, each with its own clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Warning {
+    Unauthorized,
+    StoreFailed,
+    Rejected,
+    AcceptFailed,
+}
+
+const WARNINGS: [Warning; 4] = [Warning::Unauthorized, Warning::StoreFailed, Warning::Rejected, Warning::AcceptFailed];
+
+/// What has been counted since the last warning of a kind.
+#[derive(Default)]
+struct Pending {
+    count: u64,
+    why: String,
+    last: Option<Instant>,
+}
+
+/// Counts, and passes each kind of warning on at most once in an interval.
+pub(super) struct Reporter {
+    interval: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    stats: Stats,
+    pending: [Pending; WARNINGS.len()],
+    events: Events,
+}
+
+impl Reporter {
+    pub(super) fn new(events: Events, interval: Duration) -> Self {
+        let inner = Inner { stats: Stats::default(), pending: Default::default(), events };
+        Reporter { interval, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The numbers stay true even if a caller's event handler panicked.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Stats)) {
+        change(&mut self.lock().stats);
+    }
+
+    pub(super) fn committed(&self, appended: Appended) {
+        self.count(|stats| {
+            stats.commits += 1;
+            stats.stored += appended.stored;
+            stats.known += appended.known;
+            stats.conflicts += appended.conflicts;
+        });
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.lock().stats
+    }
+
+    pub(super) fn warn(&self, warning: Warning, count: u64, why: &str) {
+        let mut inner = self.lock();
+        let pending = &mut inner.pending[warning as usize];
+        pending.count += count;
+        pending.why = why.to_string();
+        if pending.last.is_none_or(|last| last.elapsed() >= self.interval) {
+            inner.send(warning);
+        }
+    }
+
+    /// Passes on what has been held back.
+    pub(super) fn flush(&self) {
+        let mut inner = self.lock();
+        for warning in WARNINGS {
+            if inner.pending[warning as usize].count > 0 {
+                inner.send(warning);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn send(&mut self, warning: Warning) {
+        let fresh = Pending { last: Some(Instant::now()), ..Pending::default() };
+        let Pending { count, why, .. } = std::mem::replace(&mut self.pending[warning as usize], fresh);
+        (self.events)(match warning {
+            Warning::Unauthorized => Event::Unauthorized { requests: count },
+            Warning::StoreFailed => Event::StoreFailed { requests: count, why },
+            Warning::Rejected => Event::Rejected { records: count, why },
+            Warning::AcceptFailed => Event::AcceptFailed { times: count, why },
+        });
+    }
+}
