@@ -40,11 +40,10 @@ impl Sum {
 impl Measures {
     pub fn add_line(&mut self, line: &Line) {
         let r = &line.response;
+        // What no user started is no session and has no turns; its tokens count all the same.
         if !r.auxiliary {
             self.sessions.insert(r.session.clone());
-        }
-        if let Some(turn) = &r.turn {
-            self.turns.insert((r.session.clone(), turn.clone()));
+            self.turns.extend(r.turn.iter().map(|turn| (r.session.clone(), turn.clone())));
         }
         self.responses += 1;
         self.usage += r.usage;
