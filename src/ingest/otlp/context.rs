@@ -16,8 +16,9 @@ pub(super) const CLAIMS: [&str; 6] = ["team.id", "team", "department", "project"
 
 /// Resource attributes that are not claims: fields of their own, or of the record where a collector grouped by them.
 fn is_plumbing(name: &str) -> bool {
-    ["telemetry.sdk.", "service.", "user.", "event."].iter().any(|prefix| name.starts_with(prefix))
-        || matches!(name, "host.name" | "originator" | "auth_mode" | "conversation.id" | "app.version")
+    ["telemetry.sdk.", "service.", "event."].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name, "host.name" | "user.email" | "user.account_id")
+        || matches!(name, "originator" | "auth_mode" | "conversation.id" | "app.version")
 }
 
 /// The context of a record. Its id depends on its content only, not on when, where or how often it was sent.
