@@ -68,7 +68,9 @@ impl Context {
         if !no_import {
             match self.sync(&mut store) {
                 Ok(summary) => say_problems(&summary),
-                Err(e) => out::talk(&format!("warning: what is new could not be read, so the report may be old: {e:#}")),
+                Err(e) => {
+                    out::talk(&format!("warning: what is new could not be read, so the report may be old: {e:#}"))
+                }
             }
         }
         let options = Options {

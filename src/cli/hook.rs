@@ -86,5 +86,9 @@ fn environment(env: &Env, host: &str) -> Environment {
         }
         Some((name.to_string(), value[..end].to_string()))
     };
-    Environment { host: host.to_string(), user: env.os_user(), vars: HOOK_VARS.iter().filter_map(|n| kept(n)).collect() }
+    Environment {
+        host: host.to_string(),
+        user: env.os_user(),
+        vars: HOOK_VARS.iter().filter_map(|n| kept(n)).collect(),
+    }
 }

@@ -37,7 +37,9 @@ fn find<'a>(sessions: &'a [SessionFact], id: &str) -> anyhow::Result<&'a Session
             .ok_or_else(|| anyhow::anyhow!("no session is known yet; run `codex-tally import`"));
     }
     let id = id.to_ascii_lowercase();
-    let of = |s: &&SessionFact| s.session.as_str().contains(&id) || s.threads.iter().any(|t| t.thread.as_str().contains(&id));
+    let of = |s: &&SessionFact| {
+        s.session.as_str().contains(&id) || s.threads.iter().any(|t| t.thread.as_str().contains(&id))
+    };
     let exact = sessions.iter().find(|s| s.session.as_str() == id);
     let found: Vec<&SessionFact> = sessions.iter().filter(of).collect();
     match (exact, found.as_slice()) {

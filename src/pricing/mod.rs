@@ -4,7 +4,11 @@ use crate::model::*;
 pub struct PriceBook;
 impl PriceBook {
     /// stub
-    pub fn builtin() -> &'static PriceBook { &PriceBook }
+    pub fn builtin() -> &'static PriceBook {
+        &PriceBook
+    }
     /// stub
-    pub fn price(&self, _c: Channel, _m: Option<&str>, _t: &ServiceTier, _d: Day, _u: &TokenUsage) -> Priced { Priced::default() }
+    pub fn price(&self, _c: Channel, _m: Option<&str>, _t: &ServiceTier, _d: Day, _u: &TokenUsage) -> Priced {
+        Priced::default()
+    }
 }

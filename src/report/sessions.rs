@@ -94,7 +94,8 @@ fn head(session: &SessionFact, lines: &[&Line]) -> Vec<Cell> {
 
 fn all_columns() -> Vec<Column> {
     let kind = |name| if name == "duration_s" { Kind::Count } else { Kind::Text };
-    let mut all: Vec<Column> = HEAD.iter().map(|(name, title)| Column { name, title: *title, kind: kind(*name) }).collect();
+    let mut all: Vec<Column> =
+        HEAD.iter().map(|(name, title)| Column { name, title: *title, kind: kind(*name) }).collect();
     all.extend(columns());
     let extra = [
         ("prompts", Some("prompts")),

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::format::{amount, terminal_text, thousands};
-use crate::model::{Line, OwnerField, SessionFact, Unit, UNATTRIBUTED};
+use crate::model::{Line, OwnerField, SessionFact, UNATTRIBUTED, Unit};
 use std::fmt::Write;
 
 /// Describes a session. Prompts, arguments and output are not known to the program, so they cannot appear.
@@ -35,7 +35,14 @@ fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result 
     if let Some(from) = &s.forked_from {
         writeln!(out, "  forked    from {from}")?;
     }
-    writeln!(out, "  prompts   {}, turns {}, responses {}, tool calls {}", s.prompts, s.turns.len(), lines.len(), s.tool_calls.len())?;
+    writeln!(
+        out,
+        "  prompts   {}, turns {}, responses {}, tool calls {}",
+        s.prompts,
+        s.turns.len(),
+        lines.len(),
+        s.tool_calls.len()
+    )?;
     if s.unmetered_attempts + s.api_errors > 0 {
         writeln!(out, "  errors    {} requests refused, {} without usage", s.api_errors, s.unmetered_attempts)?;
     }
@@ -68,9 +75,17 @@ fn cost<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> String {
 
 fn turns(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result {
     for turn in &s.turns {
-        let took = turn.duration_ms.map_or_else(|| turn.state.to_string(), |ms| format!("{} ms, {}", thousands(ms), turn.state));
+        let took = turn
+            .duration_ms
+            .map_or_else(|| turn.state.to_string(), |ms| format!("{} ms, {}", thousands(ms), turn.state));
         let of_turn = lines.iter().copied().filter(|l| l.response.turn.as_deref() == Some(&turn.turn));
-        writeln!(out, "turn {} {} ({took}): {}", turn.started.to_rfc3339(), terminal_text(&turn.turn), cost(of_turn.clone()))?;
+        writeln!(
+            out,
+            "turn {} {} ({took}): {}",
+            turn.started.to_rfc3339(),
+            terminal_text(&turn.turn),
+            cost(of_turn.clone())
+        )?;
         of_turn.clone().try_for_each(|l| response(out, s, l))?;
     }
     let known = |l: &&&Line| l.response.turn.as_deref().is_some_and(|t| s.turns.iter().any(|turn| turn.turn == t));
@@ -104,7 +119,13 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
         thousands(u.reasoning),
         terminal_text(&price),
         r.evidence.name(),
-        if r.conflict { " conflict" } else if r.ambiguous { " ambiguous" } else { "" },
+        if r.conflict {
+            " conflict"
+        } else if r.ambiguous {
+            " ambiguous"
+        } else {
+            ""
+        },
     )
 }
 

@@ -1,7 +1,7 @@
 //! The sink, over real sockets: every answer of the protocol, every limit, and what is stored.
 
-use crate::support::fixture;
 use crate::support::client::{Answer, Client, call, request};
+use crate::support::fixture;
 use crate::support::memory_store::MemoryStore;
 use crate::support::otlp_messages::{ExportLogsServiceResponse, Status, transcode};
 use codex_tally::model::Body;

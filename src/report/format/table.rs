@@ -2,8 +2,8 @@
 
 use super::terminal_text;
 use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
-use crate::report::{Cell, Kind, Range, Report};
-use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, Table, presets};
+use crate::report::{Cell, Column, Kind, Range, Report};
+use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// The report as text for a terminal of this width (`None`: no terminal, lines may be long).
 pub fn table(report: &Report, width: Option<u16>) -> String {
@@ -13,15 +13,16 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
         out.push_str("No responses in this period.\n");
     } else {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_NO_BORDERS);
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
-        table.set_header(shown.iter().map(|i| report.columns[*i].title.unwrap_or_default()));
+        let title = |c: &Column| aligned(c.title.unwrap_or_default().to_string(), c.kind);
+        table.set_header(shown.iter().map(|i| title(&report.columns[*i])));
         for row in &report.rows {
-            table.add_row(shown.iter().map(|i| cell(&row[*i], report.columns[*i].kind)));
+            table.add_row(shown.iter().map(|i| cell(&row[*i], &report.columns[*i])));
         }
-        let mut totals: Vec<TableCell> = shown.iter().map(|i| cell(&report.totals[*i], report.columns[*i].kind)).collect();
+        let mut totals: Vec<TableCell> = shown.iter().map(|i| cell(&report.totals[*i], &report.columns[*i])).collect();
         if let Some(first) = totals.first_mut() {
             *first = TableCell::new("total");
         }
@@ -48,7 +49,8 @@ fn is_shown(report: &Report, i: usize) -> bool {
         Cell::Text(text) => !matches!(column.name, "team" | "cost_centre") || text != UNATTRIBUTED,
         _ => true,
     };
-    column.title.is_some() && (i == 0 || matches!(column.name, "list_usd") || report.rows.iter().any(|row| says(&row[i])))
+    column.title.is_some()
+        && (i == 0 || matches!(column.name, "list_usd") || report.rows.iter().any(|row| says(&row[i])))
 }
 
 fn days(range: Range) -> String {
@@ -61,15 +63,28 @@ fn days(range: Range) -> String {
     }
 }
 
-fn cell(cell: &Cell, kind: Kind) -> TableCell {
+fn cell(cell: &Cell, column: &Column) -> TableCell {
     let text = match cell {
-        Cell::Missing => if kind == Kind::Amount { "-" } else { "" }.to_string(),
-        Cell::Text(text) => terminal_text(text),
+        Cell::Missing => if column.kind == Kind::Amount { "-" } else { "" }.to_string(),
+        Cell::Text(text) => terminal_text(brief(column.name, text)),
         Cell::Count(n) => thousands(*n),
         Cell::Amount(pico) => amount(*pico),
     };
+    aligned(text, column.kind)
+}
+
+fn aligned(text: String, kind: Kind) -> TableCell {
     let alignment = if kind == Kind::Text { CellAlignment::Left } else { CellAlignment::Right };
     TableCell::new(text).set_alignment(alignment)
+}
+
+/// Enough of an id for `show`, and of a moment for people.
+fn brief<'a>(column: &str, text: &'a str) -> &'a str {
+    match column {
+        "session_id" => text.get(text.len().saturating_sub(12)..).unwrap_or(text),
+        "started" => text.get(..19).unwrap_or(text),
+        _ => text,
+    }
 }
 
 /// A whole number with separators.
@@ -99,7 +114,8 @@ pub fn amount(pico: i128) -> String {
 
 /// What must be known of a report's figures, one sentence a line.
 pub fn notes(c: &Coverage) -> Vec<String> {
-    let sources: Vec<String> = c.responses_by_source.iter().map(|(name, n)| format!("{name} {}", thousands(*n))).collect();
+    let sources: Vec<String> =
+        c.responses_by_source.iter().map(|(name, n)| format!("{name} {}", thousands(*n))).collect();
     let mut notes = vec![match sources.is_empty() {
         true => "seen by: no responses".to_string(),
         false => format!("seen by: {}", sources.join(", ")),
@@ -134,7 +150,10 @@ mod tests {
 
     #[test]
     fn numbers_can_be_read() {
-        assert_eq!((thousands(0), thousands(999), thousands(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!(
+            (thousands(0), thousands(999), thousands(1_234_567)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
         assert_eq!(amount(79_868_000_000), "0.0799");
         assert_eq!(amount(150_000_000), "0.0002");
         assert_eq!(amount(250_000_000), "0.0002");
