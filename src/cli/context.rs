@@ -32,6 +32,12 @@ impl Context {
         Ok(Context { env, home, config, db })
     }
 
+    /// A home of its own that knows of no other Codex than what it is told of.
+    pub fn isolated(home: &Path) -> Self {
+        let env = Env::from_process().only(&["USER", "LOGNAME"]);
+        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db") }
+    }
+
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         spool::create_private_dir(&self.home).with_context(|| format!("cannot use {}", self.home.display()))?;
