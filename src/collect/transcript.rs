@@ -108,7 +108,7 @@ fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Su
     let owner = if meta.uid() == rustix::process::geteuid().as_raw() {
         os_user.to_string()
     } else {
-        format!("uid:{}", meta.uid())
+        crate::config::user_name(meta.uid())
     };
     let input: Box<dyn BufRead> = if compressed {
         // The window that a frame may ask for is what bounds the memory.

@@ -5,6 +5,9 @@ use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+/// The look of all our tables: a line below the heading, nothing else.
+pub const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// The report as text for a terminal of this width (`None`: no terminal, lines may be long).
 pub fn table(report: &Report, width: Option<u16>) -> String {
     let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
@@ -13,7 +16,7 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
         out.push_str("No responses in this period.\n");
     } else {
         let mut table = Table::new();
-        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+        table.load_style(PLAIN);
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
