@@ -16,7 +16,7 @@ pub struct PriceBook {
     pub(super) aliases: BTreeMap<String, String>,
     pub(super) models: BTreeMap<String, Model>,
     pub(super) unpriced: BTreeMap<String, String>,
-    pub(super) fees: BTreeMap<String, Amount>,
+    pub(super) fees: BTreeMap<String, Fee>,
     pub(super) hash: String,
 }
 
@@ -26,6 +26,13 @@ pub(super) struct Model {
     pub(super) usd: Vec<Period>,
     pub(super) credits: Vec<Period>,
     pub(super) no_credits: Option<String>,
+}
+
+/// A fee per call.
+#[derive(Debug, Clone)]
+pub(super) struct Fee {
+    pub(super) per_call: Amount,
+    pub(super) notes: Option<String>,
 }
 
 impl PriceBook {
@@ -102,7 +109,7 @@ impl PriceBook {
 
     /// The fee for one call, for example of `web_search`.
     pub fn fee(&self, name: &str) -> Option<Amount> {
-        self.fees.get(name).copied()
+        self.fees.get(name).map(|fee| fee.per_call)
     }
 
     /// SHA-256 (hex) of the text that the book was read from.

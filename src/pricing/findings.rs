@@ -86,6 +86,9 @@ impl PriceBook {
             let message = format!("no price: {reason}");
             findings.push(Finding { level: Level::Notice, model: Some(name.clone()), message });
         }
+        for (name, fee) in self.fees.iter().filter_map(|(name, fee)| Some((name, fee.notes.as_ref()?))) {
+            findings.push(Finding { level: Level::Notice, model: None, message: format!("fee of {name}: {fee}") });
+        }
         findings.sort_by_key(|f| std::cmp::Reverse(f.level));
         findings
     }

@@ -1,6 +1,6 @@
 //! From the price file to the book: every check, and every multiplier resolved to integer rates.
 
-use super::book::{Model, PriceBook};
+use super::book::{Fee, Model, PriceBook};
 use super::rate::{Period, Rates, TierRates};
 use super::wire;
 use crate::model::{Amount, Day, ServiceTier, Unit, parse_pico};
@@ -139,14 +139,15 @@ fn check_aliases(
     Ok(())
 }
 
-fn load_fees(file: &wire::File) -> Loaded<BTreeMap<String, Amount>> {
+fn load_fees(file: &wire::File) -> Loaded<BTreeMap<String, Fee>> {
     let mut fees = BTreeMap::new();
     for fee in &file.fee {
         let place = Place(format!("fee {}", fee.name));
         place.sources(&fee.sources, &file.sources)?;
         // 10^-9 of the price of 1,000 calls is 10^-12 of the price of one.
         let pico = place.price("usd_per_1k_calls", &fee.usd_per_1k_calls, 9)?;
-        if fees.insert(fee.name.clone(), Amount { pico, unit: Unit::Usd }).is_some() {
+        let loaded = Fee { per_call: Amount { pico, unit: Unit::Usd }, notes: fee.notes.clone() };
+        if fees.insert(fee.name.clone(), loaded).is_some() {
             return place.err("listed twice; keep one");
         }
     }
@@ -195,12 +196,15 @@ fn usd_period(place: &Place, wire: &wire::UsdPeriod, sources: &BTreeMap<String, 
     let mut tiers = BTreeMap::new();
     for (name, rates) in &wire.short {
         let tier = place.tier(name)?;
-        let from = match wire.tier_from.get(name) {
-            Some(text) => place.day("tier_from", text)?.max(from),
+        let day = match wire.tier_from.get(name) {
+            Some(text) => place.day("tier_from", text)?,
             None => from,
         };
+        if day < from {
+            return place.err(format!("tier_from of {name} is before the period; leave it out"));
+        }
         let long = wire.long.get(name).map(|r| load_rates(&place.inside(format!("long {name}")), r)).transpose()?;
-        tiers.insert(tier, TierRates { from, short: load_rates(&place.inside(name), rates)?, long });
+        tiers.insert(tier, TierRates { from: day, short: load_rates(&place.inside(name), rates)?, long });
     }
     if !tiers.contains_key(&ServiceTier::Standard) {
         return place.err("has no standard rates in `short`; add them");
