@@ -1,1 +1,3 @@
+//! The program `codex-tally-hook`.
+
 fn main() {}
