@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod house;
 mod otlp;
 mod real_codex;
 mod sink;
