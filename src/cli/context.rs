@@ -86,7 +86,16 @@ impl Context {
                 ChannelConfig::Local => Channel::Local,
             }),
         };
-        let ledger = ledger::build(&store.observations()?, &options, PriceBook::builtin());
+        let observations = store.observations()?;
+        if observations.is_empty() {
+            let homes: Vec<_> = self.codex_homes(&store)?.iter().map(|h| h.display().to_string()).collect();
+            out::talk(&format!(
+                "nothing is known yet: no sessions in {}, and no hook or sink has written",
+                homes.join(", ")
+            ));
+            out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
+        }
+        let ledger = ledger::build(&observations, &options, PriceBook::builtin());
         Ok((ledger, store.counters()?))
     }
 }

@@ -154,7 +154,7 @@ impl Reader {
             originator: meta.originator.cut(128),
             cli_version: meta.cli_version.cut(64),
             cwd: meta.cwd.cut(4096),
-            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)),
+            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)).map(|url| without_credentials(&url)),
             provider: self.state.provider.clone(),
             account: meta.creator_account_id.cut(128),
             agent: meta.agent_path.cut(256).or_else(|| meta.agent_nickname.cut(256)),
@@ -362,6 +362,19 @@ impl Reader {
     }
 }
 
+/// A remote may hold a token (`https://user:token@host/...`); it is not ours to keep.
+fn without_credentials(remote: &str) -> String {
+    match remote.split_once("://") {
+        Some((scheme, rest)) => {
+            let host_at = rest.find('/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(host_at);
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => remote.to_string(),
+    }
+}
+
 /// Name, success and exit code of a tool's item; `None` for items that are no tool calls. A yielded command's item comes when
 /// the process ends.
 fn tool_item(item: &Item) -> Option<(Option<String>, Option<bool>, Option<i64>)> {
@@ -384,5 +397,17 @@ fn tool_item(item: &Item) -> Option<(Option<String>, Option<bool>, Option<i64>)>
         // Named `wait` here and `wait_agent` in the call itself, which names it.
         "CollabAgentToolCall" => Some((None, done, None)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_credentials;
+
+    #[test]
+    fn remotes_keep_no_credentials() {
+        assert_eq!(without_credentials("https://me:ghp_secret@github.com/a/b.git"), "https://github.com/a/b.git");
+        assert_eq!(without_credentials("https://github.com/a/b@c"), "https://github.com/a/b@c");
+        assert_eq!(without_credentials("git@github.com:a/b.git"), "git@github.com:a/b.git");
     }
 }
