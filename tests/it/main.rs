@@ -4,5 +4,6 @@
 
 mod otlp;
 mod real_codex;
+mod replay;
 mod sink;
 mod support;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "helpers come before the tests that use them")]
 
+pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
@@ -13,6 +14,7 @@ pub mod server;
 
 use std::path::PathBuf;
 
+pub use capture::{Capture, Feed};
 pub use codex::Codex;
 pub use env::TestEnv;
 pub use mock_model::{Cut, MockModel, Step, Usage};
