@@ -8,3 +8,4 @@ mod real_codex;
 mod replay;
 mod sink;
 mod support;
+mod transcripts;

@@ -11,6 +11,7 @@ pub mod memory_store;
 pub mod mock_model;
 pub mod otlp_messages;
 pub mod server;
+pub mod transcript;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use codex::Codex;
 pub use env::TestEnv;
 pub use mock_model::{Cut, MockModel, Step, Usage};
 pub use server::Server;
+pub use transcript::Transcript;
 
 /// The bytes of a file in `tests/fixtures`.
 pub fn fixture(name: &str) -> Vec<u8> {
