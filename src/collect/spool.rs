@@ -62,7 +62,8 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
     let mut file = std::fs::File::open(path)?;
     let meta = file.metadata()?;
     let identity = (meta.dev(), meta.ino());
-    let known = store.cursor(path)?.filter(|c| c.identity == identity && c.offset <= meta.len());
+    let mut stored = store.cursor(path)?;
+    let known = stored.as_ref().filter(|c| c.identity == identity && c.offset <= meta.len());
     let start = known.map_or(0, |c| c.offset);
     if start == meta.len() {
         return Ok(true);
@@ -82,6 +83,7 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
         if next == Next::End || batch.observations.len() >= BATCH {
             let offset = start + lines.consumed;
             let cursor = Cursor { identity, size: meta.len(), modified: 0, offset, state: String::new() };
+            batch.read_from.push((path.to_path_buf(), stored.replace(cursor.clone())));
             batch.cursors.push((path.to_path_buf(), cursor));
             batch.codex_homes.extend(std::mem::take(&mut homes));
             summary.add(store.append(&batch)?);

@@ -56,7 +56,11 @@ impl Store for SqliteStore {
     fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let appended = append_observations(&tx, &batch.observations)?;
-        for (path, c) in &batch.cursors {
+        let mut alone = true;
+        for (path, from) in &batch.read_from {
+            alone &= cursor_of(&tx, path)? == *from;
+        }
+        for (path, c) in batch.cursors.iter().filter(|_| alone) {
             tx.prepare_cached("INSERT OR REPLACE INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
                 path.as_os_str().as_bytes(),
                 c.identity.0 as i64,
@@ -70,7 +74,7 @@ impl Store for SqliteStore {
         for path in &batch.forget {
             tx.execute("DELETE FROM file WHERE path = ?1", [path.as_os_str().as_bytes()])?;
         }
-        for (name, n) in &batch.counters {
+        for (name, n) in batch.counters.iter().filter(|_| alone) {
             let sql =
                 "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
             tx.prepare_cached(sql)?.execute(params![name, *n as i64])?;
@@ -103,10 +107,7 @@ impl Store for SqliteStore {
     }
 
     fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
-        let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file WHERE path = ?1";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let row = statement.query_row([path.as_os_str().as_bytes()], cursor_of_row).optional()?;
-        Ok(row.map(|(_, cursor)| cursor))
+        cursor_of(&self.db, path)
     }
 
     fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>> {
@@ -162,6 +163,12 @@ fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> 
     tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?.query_row([thread.as_str()], |row| row.get(0))
 }
 
+fn cursor_of(db: &Connection, path: &Path) -> anyhow::Result<Option<Cursor>> {
+    let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file WHERE path = ?1";
+    let row = db.prepare_cached(sql)?.query_row([path.as_os_str().as_bytes()], cursor_of_row).optional()?;
+    Ok(row.map(|(_, cursor)| cursor))
+}
+
 fn cursor_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PathBuf, Cursor)> {
     let number = |i| row.get::<_, i64>(i).map(|n| n as u64);
     let cursor = Cursor {
@@ -205,6 +212,26 @@ mod tests {
         drop(store);
         let store = SqliteStore::open(&path).unwrap();
         assert_eq!(store.observations().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn of_two_readers_of_a_file_one_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&dir.path().join("tally.db")).unwrap();
+        let at = |offset| Cursor { offset, ..Cursor::default() };
+        let mut read = |from: Option<u64>, to: u64| {
+            let path = PathBuf::from("/a");
+            let mut batch = Batch { cursors: vec![(path.clone(), at(to))], ..Batch::default() };
+            batch.read_from = vec![(path.clone(), from.map(at))];
+            batch.observations = vec![response(to)];
+            batch.count("x", 1);
+            let stored = store.append(&batch).unwrap().stored;
+            (stored, store.cursor(&path).unwrap().unwrap().offset, store.counters().unwrap()["x"])
+        };
+        assert_eq!(read(None, 5), (1, 5, 1));
+        assert_eq!(read(None, 7), (1, 5, 1), "began before the other had stored anything");
+        assert_eq!(read(Some(7), 9), (1, 5, 1));
+        assert_eq!(read(Some(5), 9), (0, 9, 2));
     }
 
     #[test]
