@@ -7,5 +7,6 @@ mod otlp;
 mod real_codex;
 mod replay;
 mod sink;
+mod store;
 mod support;
 mod transcripts;

@@ -120,7 +120,6 @@ fn foreign_lines_are_counted_and_the_rest_is_read() {
     let unreadable =
         json!({"transcript.bad_line": 6, "transcript.record_without_usage": 1, "transcript.unknown_type": 2});
     holds(&env, 2, 21, &unreadable);
-    // Reading it again from the start under another name counts nothing twice but the bad lines.
     assert_eq!(import(&env), Pass::nothing_new(1));
     holds(&env, 2, 21, &unreadable);
 }
