@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod examples;
 mod hook;
 mod otlp;
 mod real_codex;
