@@ -5,16 +5,19 @@ mod migrate;
 use super::{Appended, Batch, Cursor, Store};
 use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The oldest SQLite that is safe here: earlier ones can corrupt a WAL database that several connections checkpoint.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long one process waits for another.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -38,9 +41,9 @@ impl SqliteStore {
             .open(path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         let mut db = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        db.busy_timeout(Duration::from_secs(30))?;
+        db.busy_timeout(PATIENCE)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        db.pragma_update(None, "journal_mode", "wal")?;
+        use_wal(&db)?;
         // What was acknowledged survives power loss: each commit syncs the WAL.
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "fullfsync", true)?;
@@ -127,6 +130,19 @@ impl Store for SqliteStore {
         let mut statement = self.db.prepare_cached("SELECT path FROM codex_home ORDER BY path")?;
         let rows = statement.query_map([], |row| Ok(path_of(row.get_ref(0)?.as_blob()?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// SQLite waits for nobody when a new file changes its mode, so that several processes that make a store at once must try again.
+fn use_wal(db: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
     }
 }
 
