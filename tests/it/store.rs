@@ -12,7 +12,7 @@ use codex_tally::store::Store;
 use codex_tally::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::support::capture::Random;
+use crate::support::capture::{Random, files};
 use crate::support::client::{Client, request};
 use crate::support::env::Output;
 use crate::support::{TestEnv, Transcript};
@@ -157,4 +157,36 @@ fn two_imports_and_a_sink_at_once_lose_nothing() {
     assert_eq!(coverage["conflicts"], 0);
     assert_eq!(coverage["responses_by_source"], json!({"otlp": POSTS, "transcript": records}));
     assert_eq!(coverage["unreadable"], json!({"transcript.bad_line": 41}), "each bad line is counted once");
+}
+
+#[test]
+fn readers_that_clear_the_spool_at_once_do_not_fail() {
+    const DAYS: u64 = 24;
+    let env = TestEnv::new();
+    let payload = json!({
+        "session_id": "s", "turn_id": "t", "model": "gpt-5.5", "hook_event_name": "PostModelRequest",
+        "token_usage": {"input_tokens": 1, "output_tokens": 1},
+    });
+    // Days that are long over, each with a line of its own, one that is none, and one that was never finished.
+    for day in 1..=DAYS {
+        let _ = env.hook(payload.to_string()).ok();
+        let [written] =
+            files(&env.home().join("spool")).into_iter().filter(|f| !past(f)).collect::<Vec<_>>().try_into().unwrap();
+        let text = std::fs::read_to_string(&written).unwrap() + "not a line\n{\"v\":1,";
+        std::fs::write(written.with_file_name(format!("host-2025-03-{day:02}.jsonl")), text).unwrap();
+        std::fs::remove_file(written).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| env.run(&["sync"]).ok());
+        }
+    });
+    assert_eq!(files(&env.home().join("spool")), [] as [std::path::PathBuf; 0]);
+    let [_, _, coverage] = report(&env);
+    assert_eq!(coverage["unreadable"], json!({"spool.bad_line": 2 * DAYS}));
+    assert_eq!(stored(&env), BTreeMap::from([(1, DAYS)]));
+}
+
+fn past(file: &std::path::Path) -> bool {
+    file.file_name().unwrap().to_str().unwrap().starts_with("host-2025")
 }
