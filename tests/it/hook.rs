@@ -299,7 +299,7 @@ fn many_hooks_at_once_with_a_reader_lose_nothing() {
         });
         let start = |n: u64| {
             let [hook, tally] = programs(&env);
-            let mut program = if n % 2 == 0 { hook } else { tally };
+            let mut program = if n.is_multiple_of(2) { hook } else { tally };
             program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             program.spawn().unwrap()
         };

@@ -25,7 +25,7 @@ impl Pass {
     #[track_caller]
     fn of(output: &Output) -> Self {
         let said = output.stderr.lines().find(|l| l.contains(" bytes read")).unwrap_or_else(|| panic!("{output}"));
-        let said = said.replace(',', "").replace('(', "");
+        let said = said.replace([',', '('], "");
         let numbers: Vec<u64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
         let [files, read, bytes, stored] = numbers.try_into().unwrap();
         Pass { files, read, bytes, stored }
@@ -182,7 +182,7 @@ fn a_bad_file_does_not_stop_the_others() {
         // Root can read whatever the mode says.
         let locked = Transcript::new(3).path(&env);
         write(&locked, "");
-        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
         failed += 1;
     }
     let output = env.run(&["import"]).fails(1);
