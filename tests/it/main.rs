@@ -4,8 +4,13 @@
 
 mod demo;
 mod documents;
+mod examples;
+mod hook;
 mod house;
 mod otlp;
 mod real_codex;
+mod replay;
 mod sink;
+mod store;
 mod support;
+mod transcripts;

@@ -138,7 +138,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     note(c.conflicts, "responses on which sources disagree");
     note(c.ambiguous, "responses with two possible readings");
     note(c.quarantined, "records with impossible token counts, not counted");
-    for (name, n) in c.unreadable.iter().filter(|(name, _)| !name.contains("ignored")) {
+    for (name, n) in &c.unreadable {
         note(*n, &format!("{} (whole store)", terminal_text(name)));
     }
     if c.unpriced_reasons.contains_key(&Unpriced::UnknownChannel.to_string()) {
