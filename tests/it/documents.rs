@@ -150,7 +150,7 @@ fn bundled_hook_registrations_name_events_that_the_hook_knows() {
     for event in of_toml {
         let env = TestEnv::new();
         let payload = format!(r#"{{"session_id":"s","hook_event_name":"{event}"}}"#);
-        env.hook(&payload).ok();
+        let _ = env.hook(&payload).ok();
         let report = env.run(&["report", "session", "--format", "json"]).ok().json();
         assert_eq!(report["coverage"]["unreadable"], serde_json::json!({}), "{event}");
     }
