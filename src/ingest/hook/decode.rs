@@ -75,10 +75,11 @@ pub fn decode_line(line: &[u8]) -> Decoded {
     });
     let own = |kind: &str| key(kind).number(line.id.ns).number(line.id.pid.into()).number(line.id.rnd as i64);
     if let Some(turn) = &line.turn {
-        out.observations.push(Observation {
-            time: crate::model::uuid_v7_millis(turn).map_or(time, Timestamp::from_millis),
-            ..see(key("hook-turn").part(turn), Body::Turn(Turn { turn: turn.clone() }))
-        });
+        let time = crate::model::uuid_v7_millis(turn).map_or(time, Timestamp::from_millis);
+        let start = Body::Turn(Turn { turn: turn.clone() });
+        out.observations.push(Observation { time, ..see(key("hook-turn").part(turn), start) });
+        let (seen, body) = in_turn(&line, turn, ctx, key("hook-seen"));
+        out.observations.push(Observation { time, ..see(seen, body) });
     }
     if let Some(body) = event_body(&line, ctx) {
         out.observations.push(see(own("hook"), body));
@@ -97,6 +98,14 @@ fn threads(line: &SpoolLine) -> Option<(ThreadId, ThreadId)> {
     let thread = agent.or(named).or_else(|| session.clone())?;
     let session = session.unwrap_or_else(|| thread.clone());
     Some((thread, session))
+}
+
+/// The context in force in a turn, once for each: whatever events are registered, any of them tells whose the turn is.
+fn in_turn(line: &SpoolLine, turn: &str, ctx: u64, key: KeyBuilder) -> (KeyBuilder, Body) {
+    // That of a tool is the tool's own.
+    let cwd = line.cwd.clone().filter(|_| line.event.as_deref() == Some("UserPromptSubmit"));
+    let key = key.part(turn).number(ctx.cast_signed()).part(cwd.as_deref().unwrap_or(""));
+    (key, Body::Sighting(Sighting { ctx, turn: Some(turn.to_string()), cwd, ..Sighting::default() }))
 }
 
 fn event_body(line: &SpoolLine, ctx: u64) -> Option<Body> {
