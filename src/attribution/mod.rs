@@ -4,6 +4,7 @@
 mod attempts;
 mod channel;
 mod owner;
+mod pairing;
 mod responses;
 mod session;
 mod threads;
