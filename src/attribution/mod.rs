@@ -7,6 +7,8 @@ mod owner;
 mod pairing;
 mod responses;
 mod session;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod tools;
 mod turns;
