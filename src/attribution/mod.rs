@@ -4,8 +4,11 @@
 mod attempts;
 mod channel;
 mod owner;
+mod pairing;
 mod responses;
 mod session;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod tools;
 mod turns;

@@ -1,14 +1,19 @@
 //! Who pays for a response: each field decided on its own, with its reason.
 
 use super::threads::Group;
-use crate::model::{Body, Context, Meta, Owner, OwnerField, SourceKind, Strength, Timestamp};
+use crate::model::{
+    Body, Context, Meta, Observation, Owner, OwnerField, SourceKind, Strength, Timestamp, uuid_v7_millis,
+};
 use std::collections::{BTreeMap, HashMap};
 
 /// What the processes of a session said, and when. Subagents, reviews and guardians are always the root's.
 pub(super) struct Claims<'a> {
     contexts: HashMap<u64, &'a Context>,
     otlp: BTreeMap<Timestamp, u64>,
+    /// By the time of the turn: a hook's own clock is not Codex's.
     hook: BTreeMap<Timestamp, u64>,
+    /// By the hook's clock, of hooks that belong to no turn; used if there are no others.
+    hook_clock: BTreeMap<Timestamp, u64>,
     file_owner: Option<&'a str>,
     meta: Option<&'a Meta>,
     /// The session's working directory as a hook told it.
@@ -21,6 +26,7 @@ impl<'a> Claims<'a> {
             contexts: HashMap::new(),
             otlp: BTreeMap::new(),
             hook: BTreeMap::new(),
+            hook_clock: BTreeMap::new(),
             file_owner: None,
             meta: group.root().meta().or_else(|| group.threads.iter().find_map(|t| t.meta())),
             cwd: None,
@@ -33,28 +39,35 @@ impl<'a> Claims<'a> {
                 }
             }
         }
-        for o in &group.root().observations {
-            claims.sight(o.source, o.time, &o.body);
-        }
-        if claims.otlp.is_empty() && claims.hook.is_empty() {
-            group.observations().for_each(|o| claims.sight(o.source, o.time, &o.body));
+        group.root().observations.iter().for_each(|o| claims.sight(o));
+        // What was lost of the root its subagents may have: they run in the same process.
+        let lost = [claims.otlp.is_empty(), claims.hooks().is_empty()];
+        for o in group.observations().filter(|o| lost[usize::from(o.source == SourceKind::Hook)]) {
+            claims.sight(o);
         }
         claims
     }
 
-    fn sight(&mut self, source: SourceKind, time: Timestamp, body: &'a Body) {
-        let ctx = match body {
+    fn sight(&mut self, o: &'a Observation) {
+        let (ctx, turn) = match &o.body {
             Body::Sighting(s) => {
                 self.cwd = self.cwd.or(s.cwd.as_deref());
-                Some(s.ctx)
+                (Some(s.ctx), s.turn.as_deref())
             }
-            Body::Response(r) => r.ctx,
-            _ => None,
+            Body::Response(r) => (r.ctx, r.turn.as_deref()),
+            _ => (None, None),
         };
-        if let Some(ctx) = ctx.filter(|ctx| self.contexts.contains_key(ctx)) {
-            let sightings = if source == SourceKind::Hook { &mut self.hook } else { &mut self.otlp };
-            sightings.insert(time, ctx);
-        }
+        let Some(ctx) = ctx.filter(|ctx| self.contexts.contains_key(ctx)) else { return };
+        let turn = turn.and_then(uuid_v7_millis).map(Timestamp::from_millis);
+        match (o.source, turn) {
+            (SourceKind::Hook, Some(time)) => self.hook.insert(time, ctx),
+            (SourceKind::Hook, None) => self.hook_clock.insert(o.time, ctx),
+            _ => self.otlp.insert(o.time, ctx),
+        };
+    }
+
+    fn hooks(&self) -> &BTreeMap<Timestamp, u64> {
+        if self.hook.is_empty() { &self.hook_clock } else { &self.hook }
     }
 
     /// The context in force at a moment: the last one seen before it, else the first one after.
@@ -70,7 +83,7 @@ impl<'a> Claims<'a> {
 
     /// Decides the owner at a moment.
     pub fn owner(&self, time: Timestamp) -> Owner {
-        let (otlp, hook) = (self.otlp_at(time), self.at(&self.hook, time));
+        let (otlp, hook) = (self.otlp_at(time), self.at(self.hooks(), time));
         let service = otlp.and_then(|c| c.service.as_deref());
         let source = self.meta.and_then(|m| m.source.as_deref());
         let first_hand = match service {

@@ -4,21 +4,26 @@
 //! to a turn that a transcript covers. OTLP pairs by token vector, one to one in order of time, within a bounded time. What is
 //! left over is a response that only that source saw. Equal vectors are not duplicates; a repeated key is.
 
+use super::pairing::{Window, around, pair};
 use super::threads::Thread;
 use super::turns::Turns;
 use crate::model::{
     Body, Evidence, Observation, Quarantine, Response, SourceKind, Timestamp, TokenUsage, uuid_v7_millis,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-/// OTLP and transcript records of one response are 1-3 ms apart (Codex 0.169); this leaves room for a busy machine.
+/// OTLP and transcript records of one response are 1-3 ms apart (Codex 0.169). Those this close pair first, so that where
+/// records were lost an earlier equal response does not take a later one's.
+const CLOSE_NS: i64 = 50_000_000;
+
+/// What is left over pairs within this time: room for a busy machine.
 const NEAR_NS: i64 = 2_000_000_000;
 
 /// `token_count` may follow its response after all its tools have run (Codex 0.131 to 0.152).
 const LATE_NS: i64 = 24 * 3_600 * 1_000_000_000;
 
 /// Two registrations of one hook run within this time.
-const TWIN_NS: u64 = 50_000_000;
+pub(super) const TWIN_NS: u64 = 50_000_000;
 
 /// One response of a thread.
 #[derive(Debug)]
@@ -48,6 +53,15 @@ impl<'a> Joined<'a> {
             hook: by(SourceKind::Hook),
             ambiguous: false,
             conflict: seen.conflict,
+        }
+    }
+
+    fn add_otlp(&mut self, seen: &Seen<'a>) {
+        self.otlp = Some(seen.response);
+        self.evidence.add(SourceKind::Otlp);
+        self.conflict |= seen.conflict;
+        if self.transcript.is_none() {
+            self.time = seen.time;
         }
     }
 
@@ -81,7 +95,7 @@ struct Seen<'a> {
     conflict: bool,
 }
 
-/// All records of responses in order of time. Of several contents under one key the first in order stands, marked.
+/// All records of responses in order of time. Of several contents under one key the first possible one stands, marked.
 fn collect<'a>(thread: &Thread<'a>) -> (Vec<Seen<'a>>, Vec<String>) {
     let mut by_key: BTreeMap<_, Vec<&'a Observation>> = BTreeMap::new();
     for o in &thread.observations {
@@ -91,13 +105,19 @@ fn collect<'a>(thread: &Thread<'a>) -> (Vec<Seen<'a>>, Vec<String>) {
     }
     let (mut seen, mut quarantined) = (Vec::new(), Vec::new());
     for mut same in by_key.into_values() {
-        same.sort_by_key(|o| o.variant());
-        let Body::Response(response) = &same[0].body else { continue };
-        if let Err(why) = response.usage.check() {
-            quarantined.push(describe(same[0], response, why));
-            continue;
+        same.sort_by_cached_key(|o| o.variant());
+        let conflict = same.len() > 1;
+        let mut stands = false;
+        for o in same {
+            let Body::Response(response) = &o.body else { continue };
+            match response.usage.check() {
+                Err(why) => quarantined.push(describe(o, response, why)),
+                Ok(()) if !std::mem::replace(&mut stands, true) => {
+                    seen.push(Seen { source: o.source, time: o.time, response, conflict });
+                }
+                Ok(()) => {}
+            }
         }
-        seen.push(Seen { source: same[0].source, time: same[0].time, response, conflict: same.len() > 1 });
     }
     seen.sort_by(|a, b| {
         (a.time, &a.response.turn, a.response.usage).cmp(&(b.time, &b.response.turn, b.response.usage))
@@ -157,13 +177,18 @@ fn add_hooks<'s, 'a: 's>(
     hooks: impl Iterator<Item = &'s Seen<'a>>,
     covered: &BTreeSet<String>,
 ) {
+    let mut free: HashMap<(Option<&str>, TokenUsage), VecDeque<usize>> = HashMap::new();
+    for (i, j) in joined.iter().enumerate() {
+        let turn = j.transcript.and_then(|r| r.turn.as_deref());
+        free.entry((turn, j.usage)).or_default().push_back(i);
+    }
     let mut last: HashMap<(Option<&str>, TokenUsage, u64), (Timestamp, u32, usize)> = HashMap::new();
     for s in hooks {
         let turn = s.response.turn.as_deref();
-        let free = |j: &&mut Joined<'_>| j.hook.is_none() && j.transcript.is_some() && j.usage == s.response.usage;
-        if let Some(j) = joined.iter_mut().filter(|j| j.turn.as_deref() == turn).find(free) {
-            j.hook = Some(s.response);
-            j.evidence.add(SourceKind::Hook);
+        if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {
+            joined[i].hook = Some(s.response);
+            joined[i].evidence.add(SourceKind::Hook);
+            joined[i].conflict |= s.conflict;
             continue;
         }
         if turn.is_some_and(|t| covered.contains(t)) {
@@ -184,46 +209,44 @@ fn add_hooks<'s, 'a: 's>(
 fn add_otlp<'a>(joined: &mut Vec<Joined<'a>>, seen: Vec<&Seen<'a>>, turns: &Turns) {
     let mut left = seen;
     // Exact times first, then the wide windows of what has only its turn's time.
-    for exact in [true, false] {
-        left = pair_otlp(joined, left, turns, exact);
+    for (exact, near) in [(true, CLOSE_NS), (true, NEAR_NS), (false, NEAR_NS)] {
+        left = pair_otlp(joined, left, |j| (has_exact_time(j) == exact).then(|| window(j, turns, near)));
     }
     for s in left {
         joined.push(Joined::new(s, s.time, turns.at(s.time).map(str::to_string)));
     }
 }
 
-/// Pairs records with responses of the same vector, one to one in order of time; gives back the records left over.
+/// Pairs records with responses of the same vector that have a window; gives back the records left over, still in order.
 fn pair_otlp<'s, 'a>(
     joined: &mut [Joined<'a>],
     seen: Vec<&'s Seen<'a>>,
-    turns: &Turns,
-    exact: bool,
+    window: impl Fn(&Joined<'a>) -> Option<Window>,
 ) -> Vec<&'s Seen<'a>> {
-    let mut open: HashMap<TokenUsage, Vec<(Timestamp, Timestamp, usize)>> = HashMap::new();
-    for (i, j) in joined.iter().enumerate().filter(|(_, j)| j.otlp.is_none() && has_exact_time(j) == exact) {
-        let (from, to) = window(j, turns);
-        open.entry(j.usage).or_default().push((from, to, i));
-    }
-    open.values_mut().for_each(|windows| windows.sort());
-    let mut next: HashMap<TokenUsage, usize> = HashMap::new();
-    let mut left = Vec::new();
-    for s in seen {
-        let windows = open.get(&s.response.usage).map_or(&[][..], Vec::as_slice);
-        let at = next.entry(s.response.usage).or_default();
-        while windows.get(*at).is_some_and(|(_, to, _)| *to < s.time) {
-            *at += 1;
+    let mut open: HashMap<TokenUsage, (Vec<Window>, Vec<usize>)> = HashMap::new();
+    for (i, j) in joined.iter().enumerate().filter(|(_, j)| j.otlp.is_none()) {
+        if let Some(window) = window(j) {
+            let (windows, places) = open.entry(j.usage).or_default();
+            windows.push(window);
+            places.push(i);
         }
-        match windows.get(*at).filter(|(from, _, _)| *from <= s.time) {
-            Some((_, _, i)) => {
-                let j = &mut joined[*i];
-                j.otlp = Some(s.response);
-                j.evidence.add(SourceKind::Otlp);
-                j.conflict |= s.conflict;
-                if j.transcript.is_none() {
-                    j.time = s.time;
-                }
-                *at += 1;
-            }
+    }
+    let mut records: HashMap<TokenUsage, Vec<usize>> = HashMap::new();
+    for (n, s) in seen.iter().enumerate() {
+        records.entry(s.response.usage).or_default().push(n);
+    }
+    let mut taken = vec![None; seen.len()];
+    for (usage, (windows, places)) in &open {
+        let Some(records) = records.get(usage) else { continue };
+        let moments: Vec<_> = records.iter().map(|n| seen[*n].time).collect();
+        for (n, pair) in records.iter().zip(pair(windows, &moments)) {
+            taken[*n] = pair.map(|i| places[i]);
+        }
+    }
+    let mut left = Vec::new();
+    for (s, place) in seen.into_iter().zip(taken) {
+        match place {
+            Some(i) => joined[i].add_otlp(s),
             None => left.push(s),
         }
     }
@@ -235,14 +258,20 @@ fn has_exact_time(j: &Joined<'_>) -> bool {
 }
 
 /// When an OTLP record of this response can have been made.
-fn window(j: &Joined<'_>, turns: &Turns) -> (Timestamp, Timestamp) {
-    let around = |from: i64, to: i64| (Timestamp(from.saturating_sub(NEAR_NS)), Timestamp(to.saturating_add(NEAR_NS)));
+pub(super) fn window(j: &Joined<'_>, turns: &Turns, near_ns: i64) -> Window {
     if has_exact_time(j) {
-        return around(j.time.0, j.time.0);
+        return around(j.time, near_ns);
     }
-    let turn = j.turn.as_deref().and_then(|t| turns.window(t));
+    // A UUIDv7 and the records of its turn are of one clock; the start of any other turn is that of the first record of it.
+    let turn = j.turn.as_deref();
+    let slack = if turn.is_some_and(|t| uuid_v7_millis(t).is_some()) { 0 } else { near_ns };
+    let known = turn.and_then(|t| turns.window(t)).map(|(start, end)| (around(start, slack).0, end));
     match j.transcript {
-        Some(r) if !r.replayed => around(turn.map_or(j.time.0 - LATE_NS, |(start, _)| start.0), j.time.0),
-        _ => turn.map_or(around(j.time.0, i64::MAX), |(start, end)| around(start.0, end.0)),
+        Some(r) if !r.replayed => {
+            (known.map_or(around(j.time, LATE_NS).0, |(start, _)| start), around(j.time, near_ns).1)
+        }
+        // A hook of no turn has nothing but its own clock.
+        None if turn.is_none() => around(j.time, near_ns),
+        _ => known.unwrap_or((around(j.time, slack).0, Timestamp(i64::MAX))),
     }
 }

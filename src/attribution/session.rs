@@ -3,7 +3,7 @@
 use super::attempts;
 use super::channel::{self, DefaultChannel};
 use super::owner::Claims;
-use super::responses::{self, Joined};
+use super::responses::{self, Joined, TWIN_NS};
 use super::threads::{self, Group, Thread};
 use super::tools;
 use super::turns::{Turns, turn_facts};
@@ -38,8 +38,8 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         started,
         ended,
         owner: claims.owner(started),
-        forked_from: group.root().meta().and_then(|m| m.forked_from.clone()),
-        prompts: if auxiliary { 0 } else { prompts(group.root()) },
+        forked_from: group.own_root().and_then(Thread::meta).and_then(|m| m.forked_from.clone()),
+        prompts: if auxiliary { 0 } else { group.own_root().map_or(0, prompts) },
         threads: group.threads.iter().map(|t| thread_fact(group, t, &agents, auxiliary)).collect(),
         turns: turn_facts(group),
         responses: Vec::new(),
@@ -50,13 +50,17 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         turn_costs: turn_costs(group),
         client,
     };
+    let root_providers = Providers::of(group.root());
     for thread in &group.threads {
-        let (joined, quarantined) = responses::join(thread, &Turns::of(thread));
-        let (unmetered, api_errors) = attempts::count(thread, &joined);
+        let turns = Turns::of(thread);
+        let (joined, quarantined) = responses::join(thread, &turns);
+        let (unmetered, api_errors) = attempts::count(thread, &joined, &turns);
         fact.unmetered_attempts += unmetered;
         fact.api_errors += api_errors;
         fact.quarantined.extend(quarantined);
-        let context = ResponseContext { group, thread, claims: &claims, options, client: &fact.client, auxiliary };
+        let providers = [&Providers::of(thread), &root_providers];
+        let context =
+            ResponseContext { group, thread, claims: &claims, providers, options, client: &fact.client, auxiliary };
         fact.responses.extend(joined.iter().map(|j| response(&context, j)));
     }
     fact.responses.sort_by(|a, b| (a.time, &a.thread, &a.response_id).cmp(&(b.time, &b.thread, &b.response_id)));
@@ -68,6 +72,8 @@ struct ResponseContext<'c, 'a> {
     group: &'c Group<'a>,
     thread: &'c Thread<'a>,
     claims: &'c Claims<'a>,
+    /// The thread's own, then the root's.
+    providers: [&'c Providers<'a>; 2],
     options: &'c Options,
     client: &'c str,
     auxiliary: bool,
@@ -81,8 +87,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     let root = c.group.root().meta();
     let own = c.thread.meta();
     let provider = j.transcript.and_then(|r| r.provider.as_deref());
-    let provider =
-        provider.or_else(|| told_provider(c.thread, j.time)).or_else(|| told_provider(c.group.root(), j.time));
+    let provider = provider.or_else(|| c.providers.iter().find_map(|told| told.at(j.time)));
     let decision = channel::decide(
         &channel::Evidence {
             auth_mode: context.and_then(|x| x.auth_mode.as_deref()),
@@ -113,21 +118,30 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     }
 }
 
-/// The provider that the thread's last start before a moment names, else its first one.
-fn told_provider<'a>(thread: &Thread<'a>, time: Timestamp) -> Option<&'a str> {
-    let told = |o: &&'a Observation| match &o.body {
-        Body::Sighting(Sighting { provider: Some(p), .. }) => Some((o.time, p.as_str())),
-        _ => None,
-    };
-    let all: Vec<_> = thread.observations.iter().filter_map(told).collect();
-    all.iter().rfind(|(at, _)| *at <= time).or(all.first()).map(|(_, p)| *p)
+/// The providers that a thread's starts name, in order of time.
+struct Providers<'a>(Vec<(Timestamp, &'a str)>);
+
+impl<'a> Providers<'a> {
+    fn of(thread: &Thread<'a>) -> Self {
+        let told = |o: &&'a Observation| match &o.body {
+            Body::Sighting(Sighting { provider: Some(p), .. }) => Some((o.time, p.as_str())),
+            _ => None,
+        };
+        Providers(thread.observations.iter().filter_map(told).collect())
+    }
+
+    /// That of the last start before a moment, else of the first one.
+    fn at(&self, time: Timestamp) -> Option<&'a str> {
+        let before = self.0.partition_point(|(start, _)| *start <= time);
+        self.0.get(before.saturating_sub(1)).map(|(_, provider)| *provider)
+    }
 }
 
 /// A thread that only OTLP saw, in a process that is not `codex exec`, looking like a title request: it may only read, and
 /// calls no tool (Codex 0.169).
 fn is_auxiliary(group: &Group<'_>) -> bool {
     let [thread] = group.threads.as_slice() else { return false };
-    if thread.seen_by(SourceKind::Hook) || thread.seen_by(SourceKind::Transcript) {
+    if thread.id != group.session || thread.seen_by(SourceKind::Hook) || thread.seen_by(SourceKind::Transcript) {
         return false;
     }
     let says = |o: &&Observation, wanted: fn(&Body) -> bool| wanted(&o.body);
@@ -163,12 +177,21 @@ fn span(group: &Group<'_>) -> (Timestamp, Timestamp) {
 
 /// Prompts as the transcript counts them, else the larger count of hook and OTLP.
 fn prompts(root: &Thread<'_>) -> u64 {
-    let count = |source| {
-        root.observations.iter().filter(|o| o.source == source && matches!(o.body, Body::Prompt(_))).count() as u64
+    let of = |source| {
+        let of_source = root.observations.iter().filter(move |o| o.source == source);
+        of_source.filter_map(|o| match &o.body {
+            Body::Prompt(prompt) => Some((o.time, prompt)),
+            _ => None,
+        })
     };
-    match count(SourceKind::Transcript) {
-        0 => count(SourceKind::Hook).max(count(SourceKind::Otlp)),
-        n => n,
+    match of(SourceKind::Transcript).count() {
+        0 => {
+            // A hook that is registered twice sees each prompt twice.
+            let hooks: Vec<_> = of(SourceKind::Hook).collect();
+            let twins = hooks.windows(2).filter(|w| w[0].1 == w[1].1 && w[0].0.distance(w[1].0) <= TWIN_NS).count();
+            (hooks.len() - twins).max(of(SourceKind::Otlp).count()) as u64
+        }
+        n => n as u64,
     }
 }
 

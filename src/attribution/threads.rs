@@ -1,21 +1,25 @@
 //! Which threads make a session.
 
 use crate::model::{Body, Meta, Observation, SourceKind, ThreadId};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The observations of one thread, in order of time.
+/// The observations of one thread, each once, in order of time.
 pub(super) struct Thread<'a> {
     pub id: ThreadId,
     pub observations: Vec<&'a Observation>,
+    meta: Option<&'a Meta>,
 }
 
 impl<'a> Thread<'a> {
+    fn new(id: ThreadId, observations: Vec<&'a Observation>) -> Self {
+        let meta = head(&observations);
+        Thread { id, observations, meta }
+    }
+
     /// The head of the thread's own transcript.
     pub fn meta(&self) -> Option<&'a Meta> {
-        self.observations.iter().find_map(|o| match &o.body {
-            Body::Meta(meta) => Some(meta.as_ref()),
-            _ => None,
-        })
+        self.meta
     }
 
     /// Whether a source saw the thread.
@@ -36,6 +40,11 @@ impl<'a> Group<'a> {
         &self.threads[0]
     }
 
+    /// The root thread, if anything was seen of it.
+    pub fn own_root(&self) -> Option<&Thread<'a>> {
+        self.threads.first().filter(|t| t.id == self.session)
+    }
+
     /// All observations of the session.
     pub fn observations(&self) -> impl Iterator<Item = &'a Observation> {
         self.threads.iter().flat_map(|t| t.observations.iter().copied())
@@ -50,14 +59,16 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
     }
     let mut links = BTreeMap::new();
     for (id, seen) in &mut threads {
-        seen.sort_by(|a, b| (a.time, a.source, a.key, a.variant()).cmp(&(b.time, b.source, b.key, b.variant())));
+        *seen = distinct(std::mem::take(seen));
         if let Some(target) = link(id, seen) {
             links.insert((*id).clone(), target);
         }
     }
+    let roots = roots(&links);
     let mut groups: BTreeMap<ThreadId, Vec<Thread<'_>>> = BTreeMap::new();
     for (id, observations) in threads {
-        groups.entry(root(id, &links)).or_default().push(Thread { id: id.clone(), observations });
+        let root = roots.get(id).copied().unwrap_or(id).clone();
+        groups.entry(root).or_default().push(Thread::new(id.clone(), observations));
     }
     groups
         .into_iter()
@@ -68,12 +79,16 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
         .collect()
 }
 
+fn head<'a>(seen: &[&'a Observation]) -> Option<&'a Meta> {
+    seen.iter().find_map(|o| match &o.body {
+        Body::Meta(meta) => Some(meta.as_ref()),
+        _ => None,
+    })
+}
+
 /// Where a thread belongs, by the best source: its transcript, a hook, an agent message, its parent.
 fn link(id: &ThreadId, seen: &[&Observation]) -> Option<ThreadId> {
-    let meta = seen.iter().find_map(|o| match &o.body {
-        Body::Meta(meta) => Some(meta),
-        _ => None,
-    });
+    let meta = head(seen);
     let linked = |source| {
         seen.iter().find_map(|o| match &o.body {
             Body::Link(link) if o.source == source => Some(link.session.clone()),
@@ -88,16 +103,43 @@ fn link(id: &ThreadId, seen: &[&Observation]) -> Option<ThreadId> {
     (target != *id).then_some(target)
 }
 
-/// Follows links to the root. Hostile input could go round in circles; the smallest id of a circle is its root then.
-fn root(id: &ThreadId, links: &BTreeMap<ThreadId, ThreadId>) -> ThreadId {
-    let mut path = vec![id];
-    while let Some(next) = links.get(path[path.len() - 1]) {
-        if let Some(start) = path.iter().position(|p| *p == next) {
-            return path[start..].iter().min().map_or_else(|| id.clone(), |p| (*p).clone());
-        }
-        path.push(next);
+/// The root of every thread that links lead from or to. Hostile input could go round in circles; the smallest id of a circle
+/// is its root then.
+fn roots(links: &BTreeMap<ThreadId, ThreadId>) -> HashMap<&ThreadId, &ThreadId> {
+    let mut roots: HashMap<&ThreadId, &ThreadId> = HashMap::new();
+    for id in links.keys() {
+        let (mut path, mut places, mut at) = (Vec::new(), HashMap::new(), id);
+        let root = loop {
+            if let Some(known) = roots.get(at) {
+                break *known;
+            }
+            if let Some(start) = places.insert(at, path.len()) {
+                break path[start..].iter().min().copied().unwrap_or(at);
+            }
+            path.push(at);
+            match links.get(at) {
+                Some(next) => at = next,
+                None => break at,
+            }
+        };
+        roots.extend(path.into_iter().map(|id| (id, root)));
     }
-    path[path.len() - 1].clone()
+    roots
+}
+
+/// Each observation once, in order of time. Of several under one key and variant the earliest stands, whichever came first.
+fn distinct(mut seen: Vec<&Observation>) -> Vec<&Observation> {
+    seen.sort_by(|a, b| {
+        let order = (a.time, a.source, a.key).cmp(&(b.time, b.source, b.key));
+        order.then_with(|| if a.body == b.body { Ordering::Equal } else { by_content(a, b) })
+    });
+    let mut known = HashSet::with_capacity(seen.len());
+    seen.retain(|o| known.insert((o.key, o.variant())));
+    seen
+}
+
+fn by_content(a: &Observation, b: &Observation) -> Ordering {
+    a.variant().cmp(&b.variant()).then_with(|| format!("{:?}", a.body).cmp(&format!("{:?}", b.body)))
 }
 
 #[cfg(test)]
@@ -108,9 +150,11 @@ mod tests {
     fn circles_have_one_root() {
         let id = |s: &str| ThreadId::new(s).unwrap();
         let links = [("a", "b"), ("b", "c"), ("c", "b"), ("x", "y")].map(|(a, b)| (id(a), id(b))).into();
-        assert_eq!(root(&id("a"), &links), id("b"));
-        assert_eq!(root(&id("c"), &links), id("b"));
-        assert_eq!(root(&id("x"), &links), id("y"));
-        assert_eq!(root(&id("z"), &links), id("z"));
+        let roots = roots(&links);
+        let root = |of: &str| roots.get(&id(of)).map(|r| r.to_string());
+        assert_eq!(root("a").as_deref(), Some("b"));
+        assert_eq!(root("c").as_deref(), Some("b"));
+        assert_eq!(root("x").as_deref(), Some("y"));
+        assert_eq!(root("z"), None);
     }
 }

@@ -2,14 +2,12 @@
 
 use super::threads::{Group, Thread};
 use crate::model::{Body, SourceKind, ThreadId, Timestamp, TurnFact};
-use std::collections::BTreeMap;
-
-/// How much earlier than its turn's id a record may claim to be: both clocks are the same machine's.
-const SLACK_NS: i64 = 1_000_000_000;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The turns of one thread in order of their start: real ones, or, where only OTLP saw the thread, one for each prompt.
 pub(super) struct Turns {
     starts: Vec<(Timestamp, String)>,
+    places: HashMap<String, usize>,
 }
 
 impl Turns {
@@ -30,18 +28,20 @@ impl Turns {
         }
         let mut starts: Vec<_> = starts.into_iter().map(|(turn, start)| (start, turn)).collect();
         starts.sort();
-        Turns { starts }
+        let places = starts.iter().enumerate().map(|(i, (_, turn))| (turn.clone(), i)).collect();
+        Turns { starts, places }
     }
 
-    /// The turn in which a moment falls: the last one that had started.
+    /// The turn in which a moment falls: the last one that had started. A turn's id and its records are of one clock, and a
+    /// queued prompt starts its turn at once after the last, so nothing is allowed for.
     pub fn at(&self, time: Timestamp) -> Option<&str> {
-        let after = self.starts.partition_point(|(start, _)| start.0.saturating_sub(SLACK_NS) <= time.0);
+        let after = self.starts.partition_point(|(start, _)| *start <= time);
         after.checked_sub(1).map(|i| self.starts[i].1.as_str())
     }
 
     /// From the start of a turn to that of the next one.
     pub fn window(&self, turn: &str) -> Option<(Timestamp, Timestamp)> {
-        let i = self.starts.iter().position(|(_, t)| t == turn)?;
+        let i = *self.places.get(turn)?;
         let end = self.starts.get(i + 1).map_or(Timestamp(i64::MAX), |(start, _)| *start);
         Some((self.starts[i].0, end))
     }
@@ -51,12 +51,15 @@ impl Turns {
 pub(super) fn turn_facts(group: &Group<'_>) -> Vec<TurnFact> {
     let mut facts: BTreeMap<String, TurnFact> = BTreeMap::new();
     for thread in &group.threads {
+        let by_transcript = thread.observations.iter().filter(|o| o.source == SourceKind::Transcript);
+        let told: BTreeSet<&str> = by_transcript
+            .filter_map(|o| match &o.body {
+                Body::Turn(turn) => Some(turn.turn.as_str()),
+                _ => None,
+            })
+            .collect();
         for (started, turn) in Turns::of(thread).starts {
-            let by_transcript = thread
-                .observations
-                .iter()
-                .any(|o| matches!(&o.body, Body::Turn(t) if t.turn == turn) && o.source == SourceKind::Transcript);
-            let state = if by_transcript { "running" } else { "unknown" };
+            let state = if told.contains(turn.as_str()) { "running" } else { "unknown" };
             let fact = fact(&thread.id, &turn, started, state);
             facts.entry(turn).and_modify(|known| merge(known, &fact)).or_insert(fact);
         }
@@ -66,7 +69,7 @@ pub(super) fn turn_facts(group: &Group<'_>) -> Vec<TurnFact> {
             && let Some(fact) = facts.get_mut(&end.turn)
         {
             fact.state = if end.aborted { "aborted" } else { "completed" };
-            let wall = u64::try_from((o.time.0 - fact.started.0) / 1_000_000).ok();
+            let wall = u64::try_from(o.time.0.saturating_sub(fact.started.0) / 1_000_000).ok();
             fact.duration_ms = end.duration_ms.or(wall).max(fact.duration_ms);
         }
     }

@@ -197,6 +197,9 @@ pub struct Context {
 pub struct Sighting {
     /// The context's short reference.
     pub ctx: u64,
+    /// The turn, where the source knows it (hooks).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
     /// The provider's name (`codex.conversation_starts`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,

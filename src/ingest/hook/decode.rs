@@ -18,7 +18,7 @@ pub struct Decoded {
     pub unreadable: Option<String>,
 }
 
-/// Events of Codex 0.169; others are counted, and tell who ran them all the same.
+/// Events of Codex 0.169; others are kept as sightings and counted.
 const KNOWN_EVENTS: [&str; 14] = [
     "SessionStart",
     "SessionEnd",
@@ -73,23 +73,16 @@ pub fn decode_line(line: &[u8]) -> Decoded {
         time: Timestamp(0),
         ..see(key("hook-ctx").number(ctx as i64), Body::Context(Box::new(context)))
     });
-    // Of a turn's events all say the same, so that they are one sighting, at the moment that the turn's id tells.
-    let moment = line.turn.as_deref().and_then(crate::model::uuid_v7_millis).map_or(time, Timestamp::from_millis);
-    let cwd = session_cwd(&line);
-    let seen = key("hook-seen").number(ctx as i64).part(cwd.as_deref().unwrap_or(""));
-    let seen = match &line.turn {
-        Some(turn) => seen.part(turn),
-        None => seen.number(line.id.ns),
-    };
-    let sighting = Sighting { ctx, cwd, ..Sighting::default() };
-    out.observations.push(Observation { time: moment, ..see(seen, Body::Sighting(sighting)) });
+    let own = |kind: &str| key(kind).number(line.id.ns).number(line.id.pid.into()).number(line.id.rnd as i64);
     if let Some(turn) = &line.turn {
-        let body = Body::Turn(Turn { turn: turn.clone() });
-        out.observations.push(Observation { time: moment, ..see(key("hook-turn").part(turn), body) });
+        let time = crate::model::uuid_v7_millis(turn).map_or(time, Timestamp::from_millis);
+        let start = Body::Turn(Turn { turn: turn.clone() });
+        out.observations.push(Observation { time, ..see(key("hook-turn").part(turn), start) });
+        let (seen, body) = in_turn(&line, turn, ctx, key("hook-seen"));
+        out.observations.push(Observation { time, ..see(seen, body) });
     }
-    if let Some(body) = event_body(&line) {
-        let own = key("hook").number(line.id.ns).number(line.id.pid.into()).number(line.id.rnd as i64);
-        out.observations.push(see(own, body));
+    if let Some(body) = event_body(&line, ctx) {
+        out.observations.push(see(own("hook"), body));
     }
     out
 }
@@ -107,15 +100,18 @@ fn threads(line: &SpoolLine) -> Option<(ThreadId, ThreadId)> {
     Some((thread, session))
 }
 
-/// The session's working directory; PostToolUse and PreToolUse name the tool's instead (Codex 0.169).
-fn session_cwd(line: &SpoolLine) -> Option<String> {
-    matches!(line.event.as_deref(), Some("SessionStart" | "UserPromptSubmit")).then(|| line.cwd.clone()).flatten()
+/// The context in force in a turn, once for each: whatever events are registered, any of them tells whose the turn is.
+fn in_turn(line: &SpoolLine, turn: &str, ctx: u64, key: KeyBuilder) -> (KeyBuilder, Body) {
+    // That of a tool is the tool's own.
+    let cwd = line.cwd.clone().filter(|_| line.event.as_deref() == Some("UserPromptSubmit"));
+    let key = key.part(turn).number(ctx.cast_signed()).part(cwd.as_deref().unwrap_or(""));
+    (key, Body::Sighting(Sighting { ctx, turn: Some(turn.to_string()), cwd, ..Sighting::default() }))
 }
 
-fn event_body(line: &SpoolLine) -> Option<Body> {
+fn event_body(line: &SpoolLine, ctx: u64) -> Option<Body> {
     match line.event.as_deref()? {
         "PostModelRequest" => Some(match line.tokens {
-            Some(tokens) => Body::Response(Box::new(response(line, tokens))),
+            Some(tokens) => Body::Response(Box::new(response(line, tokens, ctx))),
             None => Body::Attempt(Attempt {
                 turn: line.turn.clone(),
                 kind: "stream".into(),
@@ -129,15 +125,21 @@ fn event_body(line: &SpoolLine) -> Option<Body> {
             Some(Body::ToolCall(Box::new(ToolCall { call_id, turn: line.turn.clone(), name, ..ToolCall::default() })))
         }
         "UserPromptSubmit" => Some(Body::Prompt(Prompt { turn: line.turn.clone() })),
+        "SessionStart" => {
+            let cwd = line.cwd.clone();
+            Some(Body::Sighting(Sighting { ctx, cwd, ..Sighting::default() }))
+        }
+        "SessionEnd" => Some(Body::Sighting(Sighting { ctx, ..Sighting::default() })),
         _ => None,
     }
 }
 
-fn response(line: &SpoolLine, [input, cached_input, cache_write, output, reasoning]: [u64; 5]) -> Response {
+fn response(line: &SpoolLine, [input, cached_input, cache_write, output, reasoning]: [u64; 5], ctx: u64) -> Response {
     Response {
         turn: line.turn.clone(),
         usage: TokenUsage { input, cached_input, cache_write, output, reasoning },
         model: line.model.clone(),
+        ctx: Some(ctx),
         hook: Some((line.id.pid, line.hash.unwrap_or(0))),
         ..Response::default()
     }

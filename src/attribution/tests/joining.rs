@@ -1,0 +1,267 @@
+//! A response that several sources saw is one fact; equal responses stay as many as they are.
+
+use super::*;
+use crate::model::{Attempt, ServiceTier, uuid_v7_millis};
+
+const ALL: &str = "hook+otlp+transcript";
+
+fn seen(input: u64, by: &str, ms: i64) -> (u64, String, i64) {
+    (input, by.to_string(), ms)
+}
+
+#[test]
+fn one_response_seen_by_all_is_one_at_the_transcripts_time() {
+    let (t, u) = (thread(1), turn(0));
+    // The hook's clock is a day off: it does not matter.
+    let all = [tur(&t, &u, "r", 10, 5), otlp(&t, 12, 5), hook(&t, &u, 86_400_000, 7, 5)];
+    assert_eq!(outline(&all), [seen(5, ALL, 10)]);
+    let fact = &responses(&all)[0];
+    assert_eq!((fact.turn.as_ref(), fact.response_id.as_deref()), (Some(&u), Some("r")));
+}
+
+#[test]
+fn without_a_transcript_the_time_is_otlps_and_then_the_turns() {
+    let (t, u) = (thread(1), turn(3));
+    let hooked = [starts(SourceKind::Hook, &t, &u), hook(&t, &u, 9_999, 7, 5)];
+    assert_eq!(outline(&hooked), [seen(5, "hook", 3)]);
+    let [start, hooked] = hooked;
+    assert_eq!(outline(&[start, hooked, otlp(&t, 40, 5)]), [seen(5, "hook+otlp", 40)]);
+}
+
+#[test]
+fn equal_responses_stay_as_many_as_they_are() {
+    let (t, u) = (thread(1), turn(0));
+    let start = starts(SourceKind::Hook, &t, &u);
+    let records: Vec<_> = (0..12).map(|i| tur(&t, &u, &format!("r{i}"), 100 * i, 5)).collect();
+    let exported: Vec<_> = (0..12).map(|i| otlp(&t, 100 * i + 2, 5)).collect();
+    let hooked: Vec<_> = (0..12u32).map(|i| hook(&t, &u, 100 * i64::from(i) + 9, i, 5)).collect();
+    let some = |all: &[Observation], n: usize| all.iter().step_by(n).cloned().collect::<Vec<_>>();
+    let cases = [
+        ("all", vec![records.clone(), exported.clone(), hooked.clone()]),
+        ("transcript", vec![records.clone()]),
+        ("otlp", vec![exported.clone()]),
+        ("hook", vec![hooked.clone()]),
+        ("hook and otlp", vec![exported.clone(), hooked.clone()]),
+        ("hook and some otlp", vec![some(&exported, 3), hooked.clone()]),
+        ("transcript and some", vec![records.clone(), some(&exported, 5), some(&hooked, 2)]),
+        ("otlp and some hooks", vec![exported.clone(), some(&hooked, 4)]),
+    ];
+    for (name, lists) in cases {
+        let all: Vec<_> = lists.concat().into_iter().chain([start.clone()]).collect();
+        assert_eq!(responses(&all).len(), 12, "{name}");
+    }
+}
+
+#[test]
+fn two_equal_responses_that_two_sources_saw_one_of_stay_two_when_times_say_so() {
+    let (t, u, v) = (thread(1), turn(0), turn(60_000));
+    let apart = [tur(&t, &u, "r", 10, 5), otlp(&t, 2_011, 5)];
+    assert_eq!(outline(&apart), [seen(5, "transcript", 10), seen(5, "otlp", 2_011)]);
+    let near = [tur(&t, &u, "r", 10, 5), otlp(&t, 2_010, 5)];
+    assert_eq!(outline(&near), [seen(5, "otlp+transcript", 10)]);
+    let turns = [starts(SourceKind::Hook, &t, &u), starts(SourceKind::Hook, &t, &v)];
+    let hooked = [turns[0].clone(), turns[1].clone(), hook(&t, &u, 20, 1, 5), otlp(&t, 60_500, 5)];
+    assert_eq!(outline(&hooked), [seen(5, "hook", 0), seen(5, "otlp", 60_500)]);
+}
+
+#[test]
+fn a_lost_record_is_not_replaced_by_that_of_a_later_equal_response() {
+    let (t, u) = (thread(1), turn(0));
+    // The first response's OTLP record was lost; the second's is 1 ms from it.
+    let all = [tur(&t, &u, "a", 0, 5), tur(&t, &u, "b", 1_500, 5), otlp(&t, 1_501, 5)];
+    assert_eq!(outline(&all), [seen(5, "transcript", 0), seen(5, "otlp+transcript", 1_500)]);
+    // What remains of it belongs to nobody, although the first record is still waiting.
+    let more = [&all[..], &[otlp(&t, 3_400, 5)]].concat();
+    assert_eq!(responses(&more).len(), 3);
+}
+
+#[test]
+fn a_record_without_a_narrow_time_leaves_the_others_theirs() {
+    let (t, u) = (thread(1), turn(0));
+    let late = |id: &str, ms| with(tur(&t, &u, id, ms, 5), |r| r.from_token_count = true);
+    // Two `token_count` records of one turn, written long after their responses.
+    let all = [starts(SourceKind::Transcript, &t, &u), late("#1", 5_000), late("#2", 60_000)];
+    let both = [&all[..], &[otlp(&t, 1_000, 5), otlp(&t, 30_000, 5)]].concat();
+    assert_eq!(outline(&both), [seen(5, "otlp+transcript", 5_000), seen(5, "otlp+transcript", 60_000)]);
+    // An OTLP record that is older than the turn, or younger than the last one, is of neither.
+    let neither = [&all[..], &[otlp(&t, -1, 5), otlp(&t, 62_001, 5)]].concat();
+    assert_eq!(responses(&neither).len(), 4);
+}
+
+#[test]
+fn a_hook_that_is_registered_twice_saw_one_response() {
+    let (t, u) = (thread(1), turn(0));
+    let twins = |gap: i64, pid| [hook(&t, &u, 10, 1, 5), hook(&t, &u, 10 + gap, pid, 5)];
+    let one = responses(&twins(50, 2));
+    assert_eq!((one.len(), one[0].ambiguous), (1, true));
+    let other_model = |o| with(o, |r| r.hook = Some((2, 99)));
+    let [first, second] = twins(1, 2);
+    for (name, two) in [
+        ("too late", twins(51, 2)),
+        ("the same process", twins(10, 1)),
+        ("another payload", [first, other_model(second)]),
+    ] {
+        let two = responses(&two);
+        assert_eq!((two.len(), two[0].ambiguous), (2, false), "{name}");
+    }
+    // Thrice registered, and twice used.
+    let thrice = [hook(&t, &u, 10, 1, 5), hook(&t, &u, 40, 2, 5), hook(&t, &u, 55, 3, 5)];
+    let later = [hook(&t, &u, 900, 4, 5), hook(&t, &u, 905, 5, 5)];
+    assert_eq!(responses(&[&thrice[..], &later].concat()).len(), 2);
+}
+
+#[test]
+fn a_hook_never_adds_to_a_turn_that_a_transcript_covers() {
+    let (t, u) = (thread(1), turn(0));
+    let twice = [tur(&t, &u, "r", 10, 5), hook(&t, &u, 11, 1, 5), hook(&t, &u, 200, 2, 5), hook(&t, &u, 300, 3, 6)];
+    assert_eq!(outline(&twice), [seen(5, "hook+transcript", 10)]);
+    let only_started = [starts(SourceKind::Transcript, &t, &u), hook(&t, &u, 11, 1, 5)];
+    assert!(responses(&only_started).is_empty());
+    let started_by_a_hook = [starts(SourceKind::Hook, &t, &u), hook(&t, &u, 11, 1, 5)];
+    assert_eq!(responses(&started_by_a_hook).len(), 1);
+}
+
+#[test]
+fn compaction_and_prewarm_are_responses() {
+    let (t, u) = (thread(1), turn(100));
+    let all = [
+        starts(SourceKind::Transcript, &t, &u),
+        otlp(&t, 50, 3),              // prewarm: before any turn, only OTLP
+        tur(&t, &u, "c", 200, 9_000), // compaction: no hook
+        otlp(&t, 202, 9_000),
+        tur(&t, &u, "r", 300, 40),
+        otlp(&t, 301, 40),
+        hook(&t, &u, 302, 1, 40),
+    ];
+    assert_eq!(outline(&all), [seen(3, "otlp", 50), seen(9_000, "otlp+transcript", 200), seen(40, ALL, 300)]);
+    let turns: Vec<_> = responses(&all).into_iter().map(|r| r.turn).collect();
+    assert_eq!(turns, [None, Some(u.clone()), Some(u)]);
+}
+
+#[test]
+fn a_queued_turn_does_not_take_the_end_of_the_last_one() {
+    let (t, u, v) = (thread(1), turn(0), turn(1_000));
+    let all = [starts(SourceKind::Hook, &t, &u), starts(SourceKind::Hook, &t, &v), otlp(&t, 900, 5)];
+    assert_eq!(responses(&all)[0].turn, Some(u));
+}
+
+#[test]
+fn a_forks_copy_stands_only_where_the_original_is_gone() {
+    let (t, u) = (thread(1), turn(0));
+    let copy = |input| {
+        let mut o = with(tur(&t, &u, "r", 0, input), |r| r.replayed = true);
+        o.key = key("copy");
+        o
+    };
+    assert_eq!(outline(&[copy(5)]), [seen(5, "transcript", 0)]);
+    assert_eq!(outline(&[copy(5), tur(&t, &u, "r", 10, 5)]), [seen(5, "transcript", 10)]);
+    let contradicted = responses(&[copy(6), tur(&t, &u, "r", 10, 5)]);
+    assert_eq!((contradicted.len(), contradicted[0].usage.input, contradicted[0].conflict), (1, 5, true));
+    // The copy has only its turn's time; its OTLP and hook records are found all the same.
+    let mut many = copy(5);
+    many.key = key("copy in another fork");
+    assert_eq!(outline(&[copy(5), many, otlp(&t, 9_000, 5), hook(&t, &u, 9_001, 1, 5)]), [seen(5, ALL, 0)]);
+}
+
+#[test]
+fn one_key_with_two_contents_is_one_response_and_a_conflict() {
+    let (t, u) = (thread(1), turn(0));
+    let one = tur(&t, &u, "r", 10, 5);
+    let other_model = with(one.clone(), |r| r.model = Some("gpt-6".into()));
+    let other_tier = with(one.clone(), |r| r.tier = Some("flex".into()));
+    let other_effort = with(one.clone(), |r| r.effort = Some("high".into()));
+    let other_usage = with(one.clone(), |r| r.usage.input = 6);
+    let run = |all: &[Observation]| {
+        let all = responses(all);
+        assert_eq!(all.len(), 1);
+        all[0].conflict
+    };
+    assert!(!run(std::slice::from_ref(&one)));
+    assert!(!run(&[one.clone(), one.clone()]), "the same observation twice is no conflict");
+    assert!(!run(&[one.clone(), other_effort]));
+    for other in [other_model, other_tier, other_usage] {
+        assert!(run(&[one.clone(), other.clone()]));
+        assert_eq!(facts(&[one.clone(), other.clone()]), facts(&[other, one.clone()]));
+    }
+    let two = [otlp(&t, 11, 5), with(otlp(&t, 11, 5), |r| r.tier = Some("flex".into()))];
+    assert!(run(&[&[one][..], &two].concat()), "a conflict of OTLP's records stays visible when they pair");
+}
+
+#[test]
+fn impossible_usage_is_kept_aside_and_hides_nothing() {
+    let (t, u) = (thread(1), turn(0));
+    let good = tur(&t, &u, "r", 10, 5);
+    let bad = with(good.clone(), |r| r.usage.cached_input = 6);
+    let session = only(std::slice::from_ref(&bad));
+    assert_eq!((session.responses.len(), session.quarantined.len()), (0, 1));
+    for input in 5..40 {
+        // Whichever of the two contents comes first in the order of variants.
+        let session = only(&[with(good.clone(), |r| r.usage.input = input), bad.clone()]);
+        assert_eq!((session.responses.len(), session.quarantined.len()), (1, 1));
+        assert!(session.responses[0].conflict);
+    }
+}
+
+#[test]
+fn the_transcripts_tier_and_model_stand_before_otlps() {
+    let (t, u) = (thread(1), turn(0));
+    let flex = with(otlp(&t, 11, 5), |r| (r.tier, r.model) = (Some("flex".into()), Some("gpt-6".into())));
+    let both = responses(&[tur(&t, &u, "r", 10, 5), flex.clone(), hook(&t, &u, 12, 1, 5)]);
+    assert_eq!((both[0].tier.clone(), both[0].model.as_deref()), (ServiceTier::Standard, Some("gpt-5.5")));
+    let without = responses(&[starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)]);
+    assert_eq!((without[0].tier.clone(), without[0].model.as_deref()), (ServiceTier::Flex, Some("gpt-6")));
+}
+
+#[test]
+fn attempts_are_counted_by_whoever_saw_more() {
+    let (t, u) = (thread(1), turn(0));
+    let failed = |source: SourceKind, ms: i64, kind: &str| {
+        let turn = (source == SourceKind::Hook).then(|| u.clone());
+        let body = Body::Attempt(Attempt { turn, kind: kind.into(), ..Attempt::default() });
+        observe(&t, source, key(&format!("{source:?} {kind} {ms}")), at(ms), body)
+    };
+    let (otlp_failed, hook_failed) =
+        (|ms| failed(SourceKind::Otlp, ms, "stream"), |ms| failed(SourceKind::Hook, ms, "stream"));
+    let count = |all: &[Observation]| {
+        let s = only(all);
+        (s.responses.len(), s.unmetered_attempts, s.api_errors)
+    };
+    let start = starts(SourceKind::Hook, &t, &u);
+    let cases: [(&str, Vec<Observation>, (usize, u64, u64)); 7] = [
+        ("both saw it", vec![otlp_failed(5), hook_failed(6)], (0, 1, 0)),
+        ("a hook saw two", vec![otlp_failed(5), hook_failed(6), hook_failed(500)], (0, 2, 0)),
+        ("a hook registered twice", vec![hook_failed(6), hook_failed(9)], (0, 1, 0)),
+        ("incomplete, with usage", vec![otlp_failed(5), tur(&t, &u, "r", 5, 9)], (1, 0, 0)),
+        (
+            "incomplete, only the hook has its usage",
+            vec![start, otlp_failed(5_000), hook(&t, &u, 5_001, 1, 9)],
+            (1, 0, 0),
+        ),
+        ("the response has its own record", vec![otlp_failed(5), tur(&t, &u, "r", 6, 9), otlp(&t, 7, 9)], (1, 1, 0)),
+        ("refused", vec![failed(SourceKind::Otlp, 5, "api")], (0, 0, 1)),
+    ];
+    for (name, all, expected) in cases {
+        assert_eq!(count(&all), expected, "{name}");
+    }
+    assert_eq!(uuid_v7_millis(&u), Some(BASE));
+}
+
+#[test]
+fn times_at_the_ends_of_the_world_harm_nothing() {
+    let t = thread(1);
+    for ns in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX] {
+        for u in ["", "x", "ffffffff-ffff-7fff-8000-000000000000", "-fffffff-ffff-7fff-8000-000000000000"] {
+            let end = crate::model::TurnEnd { turn: u.into(), aborted: false, duration_ms: None };
+            let mut all = vec![
+                tur(&t, u, "r", 0, 5),
+                with(tur(&t, u, "#1", 0, 5), |r| r.from_token_count = true),
+                otlp(&t, 1, 5),
+                hook(&t, u, 2, 1, 6),
+                starts(SourceKind::Hook, &t, u),
+                observe(&t, SourceKind::Transcript, key("end"), at(3), Body::TurnEnd(end)),
+            ];
+            all.iter_mut().for_each(|o| o.time = Timestamp(ns));
+            assert_eq!(responses(&all).len(), 2);
+        }
+    }
+}
