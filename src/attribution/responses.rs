@@ -172,6 +172,9 @@ fn covered_turns(thread: &Thread<'_>, joined: &[Joined<'_>]) -> BTreeSet<String>
     turns.chain(joined.iter().filter_map(|j| j.turn.clone())).collect()
 }
 
+/// What two registrations of one hook have in common: turn, tokens and the payload's hash.
+type Payload<'s> = (Option<&'s str>, TokenUsage, u64);
+
 fn add_hooks<'s, 'a: 's>(
     joined: &mut Vec<Joined<'a>>,
     hooks: impl Iterator<Item = &'s Seen<'a>>,
@@ -182,7 +185,7 @@ fn add_hooks<'s, 'a: 's>(
         let turn = j.transcript.and_then(|r| r.turn.as_deref());
         free.entry((turn, j.usage)).or_default().push_back(i);
     }
-    let mut last: HashMap<(Option<&str>, TokenUsage, u64), (Timestamp, u32, usize)> = HashMap::new();
+    let mut last: HashMap<Payload<'_>, (Timestamp, u32, usize)> = HashMap::new();
     for s in hooks {
         let turn = s.response.turn.as_deref();
         if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {

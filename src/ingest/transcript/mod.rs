@@ -10,6 +10,7 @@
 
 mod decode;
 mod token_count;
+mod tools;
 mod wire;
 
 pub use decode::{Reader, State};
