@@ -58,7 +58,7 @@ fn observations(reals: &[Real]) -> Vec<Observation> {
         if let Some(late) = r.hook {
             add("turn by hook", starts(SourceKind::Hook, &t, &u));
             // Far enough apart that none is taken for a twin.
-            add("hook", hook(&t, &u, ms + late + 100 * i as i64, i as u32, r.input));
+            add("hook", hook(&t, &u, ms + late + 20_000 * i as i64, i as u32, r.input));
         }
     }
     all.push(child(&thread(2), &thread(1), "subagent"));
