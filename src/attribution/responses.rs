@@ -182,7 +182,8 @@ fn add_hooks<'s, 'a: 's>(
         let turn = j.transcript.and_then(|r| r.turn.as_deref());
         free.entry((turn, j.usage)).or_default().push_back(i);
     }
-    let mut last: HashMap<(Option<&str>, TokenUsage, u64), (Timestamp, u32, usize)> = HashMap::new();
+    // The last one of each payload in each turn: its time, process and place.
+    let mut last = HashMap::new();
     for s in hooks {
         let turn = s.response.turn.as_deref();
         if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {
@@ -195,9 +196,9 @@ fn add_hooks<'s, 'a: 's>(
             continue;
         }
         let (pid, hash) = s.response.hook.unwrap_or_default();
-        let twin = last.get(&(turn, s.response.usage, hash)).copied();
-        if let Some((_, _, at)) = twin.filter(|(time, p, _)| time.distance(s.time) <= TWIN_NS && *p != pid) {
-            joined[at].ambiguous = true;
+        let twin = |(time, p, _): &&(Timestamp, u32, usize)| time.distance(s.time) <= TWIN_NS && *p != pid;
+        if let Some((_, _, at)) = last.get(&(turn, s.response.usage, hash)).filter(twin) {
+            joined[*at].ambiguous = true;
             continue;
         }
         last.insert((turn, s.response.usage, hash), (s.time, pid, joined.len()));

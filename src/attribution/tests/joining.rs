@@ -227,7 +227,7 @@ fn attempts_are_counted_by_whoever_saw_more() {
         (s.responses.len(), s.unmetered_attempts, s.api_errors)
     };
     let start = starts(SourceKind::Hook, &t, &u);
-    let cases: [(&str, Vec<Observation>, (usize, u64, u64)); 7] = [
+    let cases = [
         ("both saw it", vec![otlp_failed(5), hook_failed(6)], (0, 1, 0)),
         ("a hook saw two", vec![otlp_failed(5), hook_failed(6), hook_failed(500)], (0, 2, 0)),
         ("a hook registered twice", vec![hook_failed(6), hook_failed(9)], (0, 1, 0)),

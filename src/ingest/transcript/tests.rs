@@ -133,8 +133,8 @@ fn only_the_first_head_is_the_files_own() {
     let heads: Vec<&Meta> = reader
         .observations
         .iter()
-        .filter_map(|o| match &o.body {
-            Body::Meta(m) if o.thread.as_str() == OWN => Some(m.as_ref()),
+        .map(|o| match &o.body {
+            Body::Meta(m) if o.thread.as_str() == OWN => m.as_ref(),
             _ => panic!("{o:?}"),
         })
         .collect();
