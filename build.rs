@@ -1,11 +1,13 @@
-//! Tells the tests whether the real Codex CLI is installed below the target folder.
+//! Bundles the demo's captures, and tells the tests whether the real Codex CLI is installed below the target folder.
 //!
 //! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
 //! reason, never passed.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 fn main() {
+    bundle_demo();
     println!("cargo:rustc-check-cfg=cfg(real_codex)");
     println!("cargo:rerun-if-env-changed=CODEX_TALLY_TEST_CODEX");
     println!("cargo:rerun-if-changed=build.rs");
@@ -23,6 +25,32 @@ fn main() {
     if codex.exists() {
         println!("cargo:rustc-cfg=real_codex");
         println!("cargo:rustc-env=CODEX_TALLY_TEST_CODEX={}", codex.display());
+    }
+}
+
+/// Writes `demo_files.rs`: every file below `examples/demo` with its bytes, so that the program needs no files beside it.
+fn bundle_demo() {
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("examples/demo");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    list(&root, &mut files);
+    files.sort();
+    let mut code = String::from("&[\n");
+    for file in &files {
+        let name = file.strip_prefix(&root).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let _ = writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.to_string_lossy());
+    }
+    code.push_str("]\n");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("demo_files.rs");
+    if let Err(e) = std::fs::write(&out, code) {
+        println!("cargo:error=cannot write {}: {e}", out.display());
+    }
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { list(&path, files) } else { files.push(path) }
     }
 }
 

@@ -172,6 +172,9 @@ fn covered_turns(thread: &Thread<'_>, joined: &[Joined<'_>]) -> BTreeSet<String>
     turns.chain(joined.iter().filter_map(|j| j.turn.clone())).collect()
 }
 
+/// What two registrations of one hook have in common: turn, tokens and the payload's hash.
+type Payload<'s> = (Option<&'s str>, TokenUsage, u64);
+
 fn add_hooks<'s, 'a: 's>(
     joined: &mut Vec<Joined<'a>>,
     hooks: impl Iterator<Item = &'s Seen<'a>>,
@@ -182,8 +185,7 @@ fn add_hooks<'s, 'a: 's>(
         let turn = j.transcript.and_then(|r| r.turn.as_deref());
         free.entry((turn, j.usage)).or_default().push_back(i);
     }
-    // The last one of each payload in each turn: its time, process and place.
-    let mut last = HashMap::new();
+    let mut last: HashMap<Payload<'_>, (Timestamp, u32, usize)> = HashMap::new();
     for s in hooks {
         let turn = s.response.turn.as_deref();
         if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {
@@ -196,9 +198,9 @@ fn add_hooks<'s, 'a: 's>(
             continue;
         }
         let (pid, hash) = s.response.hook.unwrap_or_default();
-        let twin = |(time, p, _): &&(Timestamp, u32, usize)| time.distance(s.time) <= TWIN_NS && *p != pid;
-        if let Some((_, _, at)) = last.get(&(turn, s.response.usage, hash)).filter(twin) {
-            joined[*at].ambiguous = true;
+        let twin = last.get(&(turn, s.response.usage, hash)).copied();
+        if let Some((_, _, at)) = twin.filter(|(time, p, _)| time.distance(s.time) <= TWIN_NS && *p != pid) {
+            joined[at].ambiguous = true;
             continue;
         }
         last.insert((turn, s.response.usage, hash), (s.time, pid, joined.len()));

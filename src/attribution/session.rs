@@ -144,11 +144,10 @@ fn is_auxiliary(group: &Group<'_>) -> bool {
     if thread.id != group.session || thread.seen_by(SourceKind::Hook) || thread.seen_by(SourceKind::Transcript) {
         return false;
     }
-    let says = |o: &Observation, wanted: fn(&Body) -> bool| wanted(&o.body);
     let exec = |b: &Body| matches!(b, Body::Context(c) if c.service.as_deref() == Some("codex_exec"));
     let tool = |b: &Body| matches!(b, Body::ToolCall(_));
     let read_only = |b: &Body| matches!(b, Body::Sighting(s) if s.sandbox.as_deref() == Some("read-only"));
-    let any = |wanted: fn(&Body) -> bool| thread.observations.iter().any(|o| says(o, wanted));
+    let any = |wanted: fn(&Body) -> bool| thread.observations.iter().any(|o| wanted(&o.body));
     !any(exec) && !any(tool) && any(read_only)
 }
 

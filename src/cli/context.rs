@@ -32,6 +32,12 @@ impl Context {
         Ok(Context { env, home, config, db })
     }
 
+    /// A home of its own that knows of no other Codex than what it is told of.
+    pub fn isolated(home: &Path) -> Self {
+        let env = Env::from_process().only(&["USER", "LOGNAME"]);
+        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db") }
+    }
+
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         spool::create_private_dir(&self.home).with_context(|| format!("cannot use {}", self.home.display()))?;
@@ -80,7 +86,16 @@ impl Context {
                 ChannelConfig::Local => Channel::Local,
             }),
         };
-        let ledger = ledger::build(&store.observations()?, &options, PriceBook::builtin());
+        let observations = store.observations()?;
+        if observations.is_empty() {
+            let homes: Vec<_> = self.codex_homes(&store)?.iter().map(|h| h.display().to_string()).collect();
+            out::talk(&format!(
+                "nothing is known yet: no sessions in {}, and no hook or sink has written",
+                homes.join(", ")
+            ));
+            out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
+        }
+        let ledger = ledger::build(&observations, &options, PriceBook::builtin());
         Ok((ledger, store.counters()?))
     }
 }

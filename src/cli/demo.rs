@@ -1,7 +1,162 @@
-//! stub
-/// stub
+//! `demo`: the whole way on bundled captures of the real Codex, in a temporary home.
+
+use super::context::{Context, write_file};
+use super::out;
+use crate::model::BillingPeriod;
+use crate::report::{self, Bucket, Dimension, Input, Range, format, grouped};
+use crate::serve::{self, Auth};
+use anyhow::{Context as _, ensure};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// Show the whole way on bundled real sessions, in a temporary home
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) fn run(_: &Args) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::SUCCESS)
+#[command(
+    after_help = "Starts the real sink, sends it what the real Codex 0.169 sent, runs the real hook, imports the transcripts,
+and prints the month's report, one session and where the CSV is. Touches nothing of yours.
+
+Examples:
+  codex-tally demo
+  codex-tally demo --dir /tmp/tally-demo"
+)]
+pub(super) struct Args {
+    /// Where to work; must not exist [default: a new folder in the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Every bundled file: its path, which begins with its capture's name, and its bytes.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/demo_files.rs"));
+
+/// The environment that the captured sessions ran in.
+const ATTRIBUTES: &str = "team.id=platform,project=api-gateway,cost_centre=CC-4521";
+
+/// All captures are of this month.
+const PERIOD: &str = "2026-11";
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let dir = folder(args.dir.as_deref())?;
+    let context = Context::isolated(&dir.join("home"));
+    let hooks = run_hooks(&context)?;
+    out::talk(&format!("hook: {hooks} payloads of real sessions went through {hooks} hook processes into the spool"));
+    let requests = send_telemetry(&context)?;
+    out::talk(&format!("sink: {requests} OTLP requests of real sessions were sent over HTTP and stored"));
+    let codex_home = unpack_transcripts(&dir)?;
+    let mut store = context.open()?;
+    let summary = context.sync(&mut store)?;
+    let imported = context.import(&mut store, std::slice::from_ref(&codex_home))?;
+    ensure!(summary.failed + imported.failed == 0, "a bundled file could not be read");
+    out::talk(&format!("import: {} transcripts, {} observations\n", imported.files, summary.stored + imported.stored));
+    drop(store);
+    print_reports(&context, &dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn folder(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match wanted {
+        Some(dir) => {
+            std::fs::create_dir(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            Ok(std::path::absolute(dir)?)
+        }
+        None => Ok(tempfile::Builder::new().prefix("codex-tally-demo-").tempdir()?.keep()),
+    }
+}
+
+/// The bundled files of one part of a capture (`hooks`, `otlp`, `codex_home`), in the order in which they came.
+fn part(part: &str) -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    let of = move |path: &str| path.split('/').nth(1) == Some(part);
+    FILES.iter().filter(move |(path, _)| of(path)).copied()
+}
+
+fn run_hooks(context: &Context) -> anyhow::Result<usize> {
+    let program = std::env::current_exe()?;
+    let mut count = 0;
+    for (path, payload) in part("hooks") {
+        let mut hook = Command::new(&program)
+            .arg("hook")
+            .env("CODEX_TALLY_HOME", &context.home)
+            .env("OTEL_RESOURCE_ATTRIBUTES", ATTRIBUTES)
+            .env_remove("CODEX_TALLY_OFF")
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot run the hook")?;
+        hook.stdin.take().context("the hook has no stdin")?.write_all(payload)?;
+        ensure!(hook.wait()?.success(), "the hook failed on {path}");
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn send_telemetry(context: &Context) -> anyhow::Result<usize> {
+    const TOKEN: &str = "demo-token-of-a-temporary-sink";
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
+    let options = serve::Options { auth: Auth::Token(TOKEN.into()), ..serve::Options::default() };
+    let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
+    let mut sink = serve::spawn(listener, Box::new(context.open()?), options, warn)?;
+    let mut count = 0;
+    for (path, body) in part("otlp") {
+        let kind = if path.ends_with(".json") { "application/json" } else { "application/x-protobuf" };
+        let answer = post(sink.addr, TOKEN, kind, body)?;
+        ensure!(
+            answer.starts_with("HTTP/1.1 200 "),
+            "the sink refused {path}: {}",
+            answer.lines().next().unwrap_or("")
+        );
+        count += 1;
+    }
+    sink.stop();
+    sink.join()?;
+    Ok(count)
+}
+
+/// One request as Codex's exporter sends it.
+fn post(address: SocketAddr, token: &str, kind: &str, body: &[u8]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let head = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-type: {kind}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn unpack_transcripts(dir: &Path) -> anyhow::Result<PathBuf> {
+    let codex_home = dir.join("codex_home");
+    for (path, bytes) in part("codex_home") {
+        let inner: PathBuf = path.split('/').skip(2).collect();
+        let file = codex_home.join(inner);
+        std::fs::create_dir_all(file.parent().unwrap_or(&codex_home))?;
+        write_file(&file, bytes)?;
+    }
+    Ok(codex_home)
+}
+
+fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
+    let (ledger, counters) = context.ledger(true)?;
+    let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
+    let range = Range::of_period(PERIOD.parse::<BillingPeriod>()?);
+    let brief = [Dimension::Team, Dimension::Project, Dimension::User, Dimension::Channel, Dimension::Model];
+    let monthly = grouped(input, Bucket::Month, &brief, range);
+    out::data(format::table(&monthly, out::width()).as_bytes())?;
+    if let Some(session) = ledger.sessions.first() {
+        out::data(b"\n")?;
+        out::data(report::show(input, session).as_bytes())?;
+    }
+    let csv = dir.join(format!("cost-{PERIOD}.csv"));
+    let full = grouped(input, Bucket::Month, &Dimension::COST, range);
+    write_file(&csv, &format::csv(&full))?;
+    write_file(&dir.join(format!("cost-{PERIOD}.csv.meta.json")), &format::meta_json(&full))?;
+    let (csv, home) = (csv.display(), context.home.display());
+    out::data(
+        format!(
+            "\nThe monthly cost CSV is {csv}\nLook around:  codex-tally --home {home} report session --no-import\n"
+        )
+        .as_bytes(),
+    )
 }

@@ -1,9 +1,131 @@
-//! stub
+//! `prices`: what the price book says.
+
+use super::out;
+use crate::model::{Day, ServiceTier};
+use crate::pricing::{Level, PriceBook, PriceRow};
+use crate::report::format::{PLAIN, terminal_text};
+use comfy_table::Table;
+use std::process::ExitCode;
+
+/// Show and check the price book
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// stub
-    Check,
+    /// The prices of a model, per 1M tokens, with their days, tiers and sources
+    #[command(after_help = "Examples:
+  codex-tally prices show gpt-6.1-sol
+  codex-tally prices show gpt-5.6-sol --at 2026-08-20 --tier fast")]
+    Show(ShowArgs),
+    /// Check the price book: promises that ended, models without a rate, prices that look wrong
+    #[command(after_help = "Exits 1 if there is a warning or an error.
+
+Example:
+  codex-tally prices check")]
+    Check(CheckArgs),
 }
-pub(super) fn run(_: &Command) -> anyhow::Result<std::process::ExitCode> {
-    Ok(std::process::ExitCode::SUCCESS)
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// A model as Codex reports it
+    model: String,
+    /// Only the prices of this UTC day, YYYY-MM-DD
+    #[arg(long, value_name = "DAY", value_parser = super::report::day)]
+    at: Option<Day>,
+    /// Only this tier: standard, priority (fast), flex, ultrafast, batch
+    #[arg(long)]
+    tier: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// Check as if this were today, YYYY-MM-DD
+    #[arg(long, value_name = "DAY", value_parser = super::report::day)]
+    at: Option<Day>,
+    /// Also list what is only good to know
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Show(args) => show(args),
+        Command::Check(args) => check(args),
+    }
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let tier = args.tier.as_deref().map(|t| ServiceTier::from_wire(Some(t)));
+    let book = PriceBook::builtin();
+    let rows = book.describe(&args.model, args.at, tier.as_ref())?;
+    let mut table = Table::new();
+    table.load_style(PLAIN);
+    table.set_header(["list", "from", "until", "tier", "input size", "input", "cached", "cache write", "output"]);
+    for row in &rows {
+        table.add_row(cells(row));
+    }
+    let model = rows.first().map_or(args.model.as_str(), |r| r.model.as_str());
+    let mut text = format!("{} (per 1M tokens; price book of {})\n\n{table}\n", terminal_text(model), book.as_of());
+    for note in notes(&rows) {
+        text.push_str(&format!("\n{}", terminal_text(&note)));
+    }
+    text.push('\n');
+    out::data(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cells(row: &PriceRow) -> [String; 9] {
+    let size = match (row.context, row.long_above) {
+        ("long", Some(n)) => format!("> {n}"),
+        (_, Some(n)) => format!("<= {n}"),
+        _ => "any".to_string(),
+    };
+    let until = match (row.until, row.guaranteed_through) {
+        (Some(day), _) => day.to_string(),
+        (None, Some(day)) => format!("promised to {day}"),
+        (None, None) => String::new(),
+    };
+    [
+        row.unit.to_string(),
+        row.effective_from.to_string(),
+        until,
+        row.tier.to_string(),
+        size,
+        row.uncached_input.clone(),
+        row.cached_input.clone(),
+        row.cache_write.clone(),
+        row.output.clone(),
+    ]
+}
+
+/// Sources and remarks, each once.
+fn notes(rows: &[PriceRow]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    let sources = rows.iter().flat_map(|r| &r.sources).map(|s| format!("source: {s}"));
+    for note in rows.iter().flat_map(|r| r.notes.iter().cloned()).chain(sources) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let today = args.at.unwrap_or_else(|| Day(chrono::Utc::now().date_naive()));
+    let book = PriceBook::builtin();
+    let findings = book.check(today);
+    let grave = findings.iter().filter(|f| f.level > Level::Notice).count();
+    let mut text = String::new();
+    for finding in findings.iter().filter(|f| args.all || f.level > Level::Notice) {
+        text.push_str(&format!("{}\n", terminal_text(&finding.to_string())));
+    }
+    let models = book.models().count();
+    text.push_str(&format!(
+        "{models} models, {} known to have no price, as of {}; {grave} to look at, {} good to know{}; sha256 {}\n",
+        book.unpriced().count(),
+        book.as_of(),
+        findings.len() - grave,
+        if args.all { "" } else { " (--all)" },
+        book.hash(),
+    ));
+    out::data(text.as_bytes())?;
+    Ok(if grave > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -86,7 +86,7 @@ fn dimension(name: &str) -> Result<Dimension, String> {
     })
 }
 
-fn day(text: &str) -> Result<Day, String> {
+pub(super) fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "write YYYY-MM-DD, for example 2026-10-31".to_string())
 }
 

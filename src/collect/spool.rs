@@ -5,14 +5,21 @@ use super::lines::{Lines, Next};
 use crate::ingest::hook::decode_line;
 use crate::model::Day;
 use crate::store::{Batch, Cursor, Store, spool};
-use anyhow::Context;
+use anyhow::{Context, bail};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Observations stored in one transaction, roughly.
 const BATCH: usize = 4096;
+
+/// How long one reader waits for another, as long as for the store.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The spool may hold this much; beyond it the oldest day goes and is counted.
 const MAX_SPOOL_BYTES: u64 = 2 << 30;
@@ -23,6 +30,7 @@ const MAX_SPOOL_BYTES: u64 = 2 << 30;
 /// The folder or the store cannot be read or written. A single file that cannot be read is counted instead.
 pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
+    let _alone = lock(&spool::folder(home))?;
     for (path, day) in spool_files(&spool::folder(home))? {
         summary.files += 1;
         let done = read_file(store, &path, &mut summary).with_context(|| format!("cannot read {}", path.display()))?;
@@ -37,6 +45,23 @@ pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Res
     }
     bound(store, &spool::folder(home))?;
     Ok(summary)
+}
+
+/// Keeps other readers away until it is dropped, because days that are read go. Hooks are not held up: they take no lock.
+fn lock(dir: &Path) -> anyhow::Result<Option<File>> {
+    let folder = match File::open(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(|| format!("cannot read {}", dir.display()))?,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        if Instant::now() > deadline {
+            bail!("another process has been reading {} for {} seconds", dir.display(), PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // A file system without locks has no better answer than to go on.
+    Ok(Some(folder))
 }
 
 /// All spool files, oldest day first.
@@ -59,7 +84,7 @@ fn spool_files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Day)>> {
 
 /// Reads on in one file; true if all of it has been read.
 fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyhow::Result<bool> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = File::open(path)?;
     let meta = file.metadata()?;
     let identity = (meta.dev(), meta.ino());
     let known = store.cursor(path)?.filter(|c| c.identity == identity && c.offset <= meta.len());

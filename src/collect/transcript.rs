@@ -94,7 +94,8 @@ fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Su
     }
     let identity = (meta.dev(), meta.ino());
     let modified = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
-    let known = store.cursor(path).map_err(Failure::Store)?.filter(|c| c.identity == identity);
+    let stored = store.cursor(path).map_err(Failure::Store)?;
+    let known = stored.clone().filter(|c| c.identity == identity);
     if known.as_ref().is_some_and(|c| c.size == meta.len() && c.modified == modified) {
         return Ok(());
     }
@@ -108,7 +109,7 @@ fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Su
     let owner = if meta.uid() == rustix::process::geteuid().as_raw() {
         os_user.to_string()
     } else {
-        format!("uid:{}", meta.uid())
+        crate::config::user_name(meta.uid())
     };
     let input: Box<dyn BufRead> = if compressed {
         // The window that a frame may ask for is what bounds the memory.
@@ -126,13 +127,15 @@ fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Su
         Lines::new(input),
         Reader::new(thread_of_path(&path.to_string_lossy()), state),
         position,
-        FileEnd { owner, ends_line: compressed },
+        FileEnd { owner, ends_line: compressed, stored },
         summary,
     )
 }
 
 /// What is known of a file beside its bytes.
 struct FileEnd {
+    /// What the store said of it when reading began.
+    stored: Option<Cursor>,
     owner: String,
     /// The file will not grow, so that its end ends a line.
     ends_line: bool,
@@ -144,7 +147,7 @@ fn follow(
     mut lines: Lines<Box<dyn BufRead>>,
     mut reader: Reader,
     position: Cursor,
-    file: FileEnd,
+    mut file: FileEnd,
     summary: &mut Summary,
 ) -> Result<(), Failure> {
     let mut before = 0;
@@ -161,7 +164,12 @@ fn follow(
             let size = if next == Next::End { position.size } else { offset };
             let state = serde_json::to_string(reader.state())?;
             let cursor = Cursor { size, offset, state, ..position.clone() };
-            let mut batch = Batch { cursors: vec![(path.to_path_buf(), cursor)], ..Batch::default() };
+            let from = file.stored.replace(cursor.clone());
+            let mut batch = Batch {
+                cursors: vec![(path.to_path_buf(), cursor)],
+                read_from: vec![(path.to_path_buf(), from)],
+                ..Batch::default()
+            };
             batch.observations = std::mem::take(&mut reader.observations);
             add_owner(&mut batch.observations, &file.owner);
             for (name, n) in std::mem::take(&mut reader.counters) {

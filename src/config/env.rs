@@ -53,6 +53,12 @@ impl Env {
         Env(pairs.into_iter().filter_map(|(name, value)| Some((known(name)?, value.into()))).collect())
     }
 
+    /// The same environment with no other variables than these.
+    pub fn only(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| names.contains(name));
+        self
+    }
+
     /// A variable as text; one that is empty or not UTF-8 counts as not set.
     pub fn text(&self, name: &str) -> Option<String> {
         debug_assert!(VARIABLES.iter().any(|v| v.name == name), "{name} is not in the list of variables");
@@ -65,9 +71,38 @@ impl Env {
         self.0.get(name).filter(|v| !v.is_empty()).map(PathBuf::from)
     }
 
-    /// The operating system user's name, else `uid:N`.
+    /// The operating system user's name.
     pub fn os_user(&self) -> String {
         let name = self.text("USER").or_else(|| self.text("LOGNAME"));
-        name.unwrap_or_else(|| format!("uid:{}", rustix::process::geteuid().as_raw()))
+        name.unwrap_or_else(|| user_name(rustix::process::geteuid().as_raw()))
+    }
+}
+
+/// A user's name in the system's list, else `uid:N`.
+pub fn user_name(uid: u32) -> String {
+    let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_in(&list, uid).unwrap_or_else(|| format!("uid:{uid}"))
+}
+
+/// Lines are `name:password:uid:...`.
+fn name_in(list: &str, uid: u32) -> Option<String> {
+    let of = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_string())
+    };
+    list.lines().find_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_have_names_or_numbers() {
+        let list = "root:x:0:0:root:/root:/bin/sh\nbroken\ndev:x:1000:1000::/home/dev:/bin/sh\n";
+        assert_eq!(name_in(list, 1000).as_deref(), Some("dev"));
+        assert_eq!(name_in(list, 7), None);
+        assert_eq!(Env::from_pairs([("LOGNAME", "me"), ("USER", "")]).os_user(), "me");
     }
 }

@@ -3,7 +3,7 @@
 mod env;
 mod file;
 
-pub use env::{Env, HOOK_VARS, VARIABLES, Variable};
+pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile};
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,21 @@
-//! (stub)
-use crate::model::*;
-/// stub
-pub struct PriceBook;
-impl PriceBook {
-    /// stub
-    pub fn builtin() -> &'static PriceBook {
-        &PriceBook
-    }
-    /// stub
-    pub fn price(&self, _c: Channel, _m: Option<&str>, _t: &ServiceTier, _d: Day, _u: &TokenUsage) -> Priced {
-        Priced::default()
-    }
-}
+//! The price book: dated list prices, their checks, their lookup, and what a response costs. Pure: the text, the day and
+//! the usage are arguments.
+//!
+//! A price is never guessed: what the book does not have is [`Unpriced`](crate::model::Unpriced) with its reason, and a
+//! model name leads to a price by a listed name or an explicit rule only.
+
+mod book;
+mod describe;
+mod findings;
+mod load;
+mod rate;
+mod resolve;
+mod wire;
+
+pub use book::PriceBook;
+pub use describe::{DescribeError, PriceRow};
+pub use findings::{Finding, Level};
+pub use load::PriceBookError;
+
+#[cfg(test)]
+mod tests;

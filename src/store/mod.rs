@@ -29,6 +29,9 @@ pub struct Batch {
     pub observations: Vec<Observation>,
     /// Files that were read on.
     pub cursors: Vec<(PathBuf, Cursor)>,
+    /// What the store said of these files when this reading of them began. If it says something else by now, another process
+    /// reads on in them too: then the observations are stored, which is harmless, but cursors and counters are the other's.
+    pub read_from: Vec<(PathBuf, Option<Cursor>)>,
     /// Files that are gone and need not be remembered.
     pub forget: Vec<PathBuf>,
     /// What could not be read or was dropped, by reason; added to what is stored.
@@ -58,6 +61,7 @@ impl Batch {
     pub fn merge(&mut self, other: Batch) {
         self.observations.extend(other.observations);
         self.cursors.extend(other.cursors);
+        self.read_from.extend(other.read_from);
         self.forget.extend(other.forget);
         for (name, n) in other.counters {
             self.count(&name, n);

@@ -6,6 +6,7 @@
 use crate::model::Day;
 use rustix::fs::{Mode, OFlags};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,21 +25,21 @@ pub fn folder(home: &Path) -> PathBuf {
 pub fn append(home: &Path, host: &str, day: Day, line: &[u8]) -> io::Result<()> {
     let dir = folder(home);
     let name = format!("{}-{day}.jsonl", safe_host(host));
-    let path = dir.join(&name);
-    let mut file = match open(&path) {
+    let dir = match open_folder(&dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             create_private_dir(&dir)?;
-            open(&path)?
+            open_folder(&dir)?
         }
         other => other?,
     };
+    let mut file = open(&dir, &name)?;
     let meta = file.metadata()?;
     if !meta.is_file() || meta.nlink() > 1 || meta.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other("the spool file is not a private file"));
     }
     if meta.len() > MAX_FILE_BYTES {
         // One byte per lost line: its size is the count.
-        return open(&dir.join(format!("{name}.dropped")))?.write_all(b".");
+        return open(&dir, &format!("{name}.dropped"))?.write_all(b".");
     }
     let mut bytes = Vec::with_capacity(line.len() + 2);
     bytes.push(b'\n');
@@ -51,10 +52,16 @@ pub fn append(home: &Path, host: &str, day: Day, line: &[u8]) -> io::Result<()> 
     Ok(())
 }
 
-fn open(path: &Path) -> io::Result<std::fs::File> {
+/// The folder itself, never what a link in its place leads to.
+fn open_folder(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+}
+
+fn open(dir: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
     let flags =
         OFlags::APPEND | OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?.into())
+    Ok(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 /// Creates a folder (and its parents) that only the user can enter, and refuses one that is a link or somebody else's.

@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod demo;
+mod documents;
+mod examples;
+mod hook;
+mod house;
 mod otlp;
 mod real_codex;
+mod replay;
 mod sink;
+mod store;
 mod support;
+mod transcripts;

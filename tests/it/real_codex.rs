@@ -85,6 +85,11 @@ fn hooks_alone_agree_with_the_model() {
     codex.exec(&["do the thing"]);
     codex.exec(&["--ephemeral", "something else"]);
 
+    // A hook cannot tell how an ephemeral session is billed, and nothing is assumed until one line of configuration says so.
+    let unknown = env.run(&["report", "monthly", "--format", "json"]).ok().json();
+    check(&unknown["coverage"], &json!({"unpriced_responses": 2, "unpriced_reasons": {"billing channel unknown": 2}}));
+    std::fs::write(env.home().join("config.toml"), "channel = \"api\"\n").unwrap();
+
     let monthly = env.run(&["report", "monthly", "--format", "json"]).ok().json();
     check_totals(&monthly, &model.served());
     assert_eq!(sources(&monthly), json!({"hook+transcript": 3, "hook": 2}));

@@ -212,6 +212,9 @@ fn the_transcripts_tier_and_model_stand_before_otlps() {
     assert_eq!((without[0].tier.clone(), without[0].model.as_deref()), (ServiceTier::Flex, Some("gpt-6")));
 }
 
+/// A name, what was seen, and the responses, broken requests and refusals that it means.
+type Case = (&'static str, Vec<Observation>, (usize, u64, u64));
+
 #[test]
 fn attempts_are_counted_by_whoever_saw_more() {
     let (t, u) = (thread(1), turn(0));
@@ -227,7 +230,7 @@ fn attempts_are_counted_by_whoever_saw_more() {
         (s.responses.len(), s.unmetered_attempts, s.api_errors)
     };
     let start = starts(SourceKind::Hook, &t, &u);
-    let cases = [
+    let cases: [Case; 7] = [
         ("both saw it", vec![otlp_failed(5), hook_failed(6)], (0, 1, 0)),
         ("a hook saw two", vec![otlp_failed(5), hook_failed(6), hook_failed(500)], (0, 2, 0)),
         ("a hook registered twice", vec![hook_failed(6), hook_failed(9)], (0, 1, 0)),

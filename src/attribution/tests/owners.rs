@@ -27,7 +27,7 @@ fn session(otlp_context: Option<Context>, hook_context: Option<Context>, source:
         all.extend([sighting(SourceKind::Hook, &t, 0, s), context(SourceKind::Hook, &t, c)]);
     }
     let source = source.map(str::to_string);
-    all.push(meta(&t, Meta { source, cwd: Some("/work/api".into()), ..Meta::default() }));
+    all.push(meta(&t, Meta { source, cwd: Some("/code/api".into()), ..Meta::default() }));
     all
 }
 
@@ -73,11 +73,11 @@ fn each_field_is_decided_on_its_own() {
     assert_eq!([o.team.value, o.cost_centre.value, o.project.value], ["sales", "42", "shop"]);
     c.attributes.clear();
     let o = owner(&session(Some(c.clone()), None, None));
-    assert_eq!([&o.team.value, &o.cost_centre.value, &o.project.value], ["edge", UNATTRIBUTED, "/work/api"]);
+    assert_eq!([&o.team.value, &o.cost_centre.value, &o.project.value], ["edge", UNATTRIBUTED, "/code/api"]);
     assert_eq!((o.project.strength, o.team.strength), (Strength::Inferred, Strength::FirstHand));
     // A daemon's project is not used; what is inferred is.
     let o = owner(&session(Some(telemetry(1, DAEMON, &[("project", "shop")])), None, None));
-    assert_eq!(o.project.value, "/work/api");
+    assert_eq!(o.project.value, "/code/api");
 }
 
 #[test]

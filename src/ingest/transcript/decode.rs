@@ -1,13 +1,9 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
 use super::token_count::Counts;
-use super::wire::{
-    Call, Item, ItemCompleted, Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, ToolEnd,
-    TurnContext, TurnEvent,
-};
-use crate::ingest::tool_name;
+use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::model::{
-    Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, ToolCall, Turn, TurnEnd,
+    Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, Turn, TurnEnd,
     uuid_v7_millis,
 };
 use serde::{Deserialize, Serialize};
@@ -26,7 +22,7 @@ pub struct State {
     model: Option<String>,
     effort: Option<String>,
     tier: Option<String>,
-    turn: Option<String>,
+    pub(super) turn: Option<String>,
     /// `token_count` by thread: a fork's file holds its parent's too.
     counts: BTreeMap<ThreadId, Counts>,
     /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
@@ -36,7 +32,7 @@ pub struct State {
 
 /// Reads a transcript line by line.
 pub struct Reader {
-    state: State,
+    pub(super) state: State,
     /// What was seen; the caller takes it away.
     pub observations: Vec<Observation>,
     /// What could not be read or is unknown, by reason.
@@ -96,7 +92,7 @@ impl Reader {
     }
 
     /// Parses a payload; one that is no object is counted.
-    fn parse<'a, T: Deserialize<'a>>(&mut self, payload: &'a RawValue) -> Option<T> {
+    pub(super) fn parse<'a, T: Deserialize<'a>>(&mut self, payload: &'a RawValue) -> Option<T> {
         let parsed = serde_json::from_str(payload.get()).ok();
         if parsed.is_none() {
             self.count("transcript.bad_line");
@@ -104,14 +100,14 @@ impl Reader {
         parsed
     }
 
-    fn see(&mut self, thread: &ThreadId, key: KeyBuilder, time: Option<Timestamp>, body: Body) {
+    pub(super) fn see(&mut self, thread: &ThreadId, key: KeyBuilder, time: Option<Timestamp>, body: Body) {
         let time = time.or_else(|| thread.created_millis().map(Timestamp::from_millis)).unwrap_or(Timestamp(0));
         let (thread, key) = (thread.clone(), key.build());
         self.observations.push(Observation { thread, key, source: SourceKind::Transcript, time, body });
     }
 
     /// The file's own thread; lines before it is known cannot be placed.
-    fn own(&mut self) -> Option<ThreadId> {
+    pub(super) fn own(&mut self) -> Option<ThreadId> {
         if self.state.thread.is_none() {
             self.count("transcript.no_thread");
         }
@@ -119,7 +115,7 @@ impl Reader {
     }
 
     /// Whether the current turn is a copy of a parent's: it is older than the file's thread.
-    fn is_copy(&self) -> bool {
+    pub(super) fn is_copy(&self) -> bool {
         self.owner_of_turn().is_some_and(|owner| Some(&owner) != self.state.thread.as_ref())
     }
 
@@ -154,7 +150,7 @@ impl Reader {
             originator: meta.originator.cut(128),
             cli_version: meta.cli_version.cut(64),
             cwd: meta.cwd.cut(4096),
-            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)),
+            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)).map(|url| without_credentials(&url)),
             provider: self.state.provider.clone(),
             account: meta.creator_account_id.cut(128),
             agent: meta.agent_path.cut(256).or_else(|| meta.agent_nickname.cut(256)),
@@ -293,7 +289,7 @@ impl Reader {
         }
     }
 
-    fn prompt(&mut self, time: Option<Timestamp>, item: Option<&str>) {
+    pub(super) fn prompt(&mut self, time: Option<Timestamp>, item: Option<&str>) {
         let Some(own) = self.own() else { return };
         if self.is_copy() {
             return;
@@ -306,83 +302,29 @@ impl Reader {
         };
         self.see(&own, key, time, Body::Prompt(Prompt { turn }));
     }
+}
 
-    fn item_completed(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(event) = self.parse::<ItemCompleted>(payload) else { return };
-        let Some(item) = event.item.0 else { return };
-        if item.kind.get() == Some("UserMessage") {
-            return self.prompt(time, item.id.get());
+/// A remote may hold a token (`https://user:token@host/...`); it is not ours to keep.
+fn without_credentials(remote: &str) -> String {
+    match remote.split_once("://") {
+        Some((scheme, rest)) => {
+            let host_at = rest.find('/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(host_at);
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
         }
-        let Some((name, success, exit_code)) = tool_item(&item) else { return };
-        let Some(call_id) = item.id.cut(256) else { return };
-        let millis = event.completed_at_ms.0.zip(event.started_at_ms.0).and_then(|(end, start)| end.checked_sub(start));
-        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
-        let duration_ms = millis.and_then(|d| u64::try_from(d).ok());
-        let call = ToolCall { call_id, turn, name, container: false, success, exit_code, duration_ms };
-        self.tool_call("tool-item", call, time);
-    }
-
-    fn tool_end(&mut self, payload: &RawValue, time: Option<Timestamp>, name: Option<&str>) {
-        let Some(event) = self.parse::<ToolEnd>(payload) else { return };
-        let Some(call_id) = event.call_id.cut(256) else { return };
-        let exit_code = event.exit_code.0;
-        let success = exit_code.map(|code| code == 0).or(event.success.0);
-        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
-        let name = name.map(str::to_string);
-        let call = ToolCall { call_id, turn, name, success, exit_code, ..ToolCall::default() };
-        self.tool_call("tool-end", call, time);
-    }
-
-    fn response_item(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(kind) = self.parse::<Kind>(payload) else { return };
-        let kind = kind.kind.get().unwrap_or("");
-        if !matches!(kind, "function_call" | "custom_tool_call" | "local_shell_call") {
-            return;
-        }
-        let Some(call) = self.parse::<Call>(payload) else { return };
-        let Some(call_id) = call.call_id.cut(256) else { return };
-        let name = if kind == "local_shell_call" { "local_shell" } else { call.name.get().unwrap_or("unknown") };
-        let call = ToolCall {
-            call_id,
-            turn: self.state.turn.clone(),
-            name: Some(tool_name(call.namespace.get(), crate::ingest::lenient::cut(name, 256))),
-            container: kind == "custom_tool_call" && name == "exec",
-            ..ToolCall::default()
-        };
-        self.tool_call("tool-call", call, time);
-    }
-
-    fn tool_call(&mut self, kind: &str, call: ToolCall, time: Option<Timestamp>) {
-        let Some(own) = self.own() else { return };
-        if self.is_copy() {
-            return;
-        }
-        let key = KeyBuilder::new(kind).part(own.as_str()).part(call.turn.as_deref().unwrap_or("")).part(&call.call_id);
-        self.see(&own, key, time, Body::ToolCall(Box::new(call)));
+        None => remote.to_string(),
     }
 }
 
-/// Name, success and exit code of a tool's item; `None` for items that are no tool calls. A yielded command's item comes when
-/// the process ends.
-fn tool_item(item: &Item) -> Option<(Option<String>, Option<bool>, Option<i64>)> {
-    let done = match item.status.get() {
-        Some("completed") => Some(true),
-        Some("failed" | "declined") => Some(false),
-        _ => None,
-    };
-    match item.kind.get()? {
-        "CommandExecution" => {
-            let exit = item.exit_code.0;
-            Some((Some("Bash".into()), exit.map(|code| code == 0).or(done.filter(|ok| !ok)), exit))
-        }
-        "FileChange" => Some((Some("apply_patch".into()), done, None)),
-        "McpToolCall" => {
-            let (server, tool) = (item.server.get()?, item.tool.get()?);
-            Some((Some(tool_name(Some(&format!("mcp__{server}")), tool)), done, None))
-        }
-        "WebSearch" => Some((Some("web_search".into()), Some(true), None)),
-        // Named `wait` here and `wait_agent` in the call itself, which names it.
-        "CollabAgentToolCall" => Some((None, done, None)),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use super::without_credentials;
+
+    #[test]
+    fn remotes_keep_no_credentials() {
+        assert_eq!(without_credentials("https://me:ghp_secret@github.com/a/b.git"), "https://github.com/a/b.git");
+        assert_eq!(without_credentials("https://github.com/a/b@c"), "https://github.com/a/b@c");
+        assert_eq!(without_credentials("git@github.com:a/b.git"), "git@github.com:a/b.git");
     }
 }

@@ -12,6 +12,7 @@ mod decode;
 #[cfg(test)]
 mod tests;
 mod token_count;
+mod tools;
 mod wire;
 
 pub use decode::{Reader, State};

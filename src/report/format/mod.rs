@@ -8,4 +8,4 @@ mod table;
 pub use csv::csv;
 pub use json::{json, meta_json};
 pub use safe::{csv_text, terminal_text};
-pub use table::{amount, notes, table, thousands};
+pub use table::{PLAIN, amount, notes, table, thousands};

@@ -5,6 +5,9 @@ use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+/// The look of all our tables: a line below the heading, nothing else.
+pub const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// The report as text for a terminal of this width (`None`: no terminal, lines may be long).
 pub fn table(report: &Report, width: Option<u16>) -> String {
     let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
@@ -13,7 +16,7 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
         out.push_str("No responses in this period.\n");
     } else {
         let mut table = Table::new();
-        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+        table.load_style(PLAIN);
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
@@ -92,7 +95,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -135,7 +138,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     note(c.conflicts, "responses on which sources disagree");
     note(c.ambiguous, "responses with two possible readings");
     note(c.quarantined, "records with impossible token counts, not counted");
-    for (name, n) in c.unreadable.iter().filter(|(name, _)| !name.contains("ignored")) {
+    for (name, n) in &c.unreadable {
         note(*n, &format!("{} (whole store)", terminal_text(name)));
     }
     if c.unpriced_reasons.contains_key(&Unpriced::UnknownChannel.to_string()) {

@@ -14,13 +14,15 @@ const APPLICATION_ID: i64 = 0x6364_7874;
 /// # Errors
 /// The file is not ours, was written by a newer version, or a migration fails (then nothing has changed).
 pub(super) fn migrate(db: &mut Connection) -> anyhow::Result<()> {
-    let version = version(db)?;
-    if version == MIGRATIONS.len() {
+    // One look, or a file that another process makes at this moment looks like a foreign one.
+    let look = db.transaction()?;
+    if version(&look)? == MIGRATIONS.len() {
         return Ok(());
     }
+    drop(look);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Somebody else may have migrated between the first look and the lock.
-    let version = self::version(&tx)?;
+    let version = version(&tx)?;
     for (i, sql) in MIGRATIONS.iter().enumerate().skip(version) {
         tx.execute_batch(sql).with_context(|| format!("migration {} failed", i + 1))?;
     }

@@ -5,16 +5,19 @@ mod migrate;
 use super::{Appended, Batch, Cursor, Store};
 use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The oldest SQLite that is safe here: earlier ones can corrupt a WAL database that several connections checkpoint.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long one process waits for another.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -38,9 +41,9 @@ impl SqliteStore {
             .open(path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         let mut db = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        db.busy_timeout(Duration::from_secs(30))?;
+        db.busy_timeout(PATIENCE)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        db.pragma_update(None, "journal_mode", "wal")?;
+        use_wal(&db)?;
         // What was acknowledged survives power loss: each commit syncs the WAL.
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "fullfsync", true)?;
@@ -56,7 +59,11 @@ impl Store for SqliteStore {
     fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let appended = append_observations(&tx, &batch.observations)?;
-        for (path, c) in &batch.cursors {
+        let mut alone = true;
+        for (path, from) in &batch.read_from {
+            alone &= cursor_of(&tx, path)? == *from;
+        }
+        for (path, c) in batch.cursors.iter().filter(|_| alone) {
             tx.prepare_cached("INSERT OR REPLACE INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
                 path.as_os_str().as_bytes(),
                 c.identity.0 as i64,
@@ -70,7 +77,7 @@ impl Store for SqliteStore {
         for path in &batch.forget {
             tx.execute("DELETE FROM file WHERE path = ?1", [path.as_os_str().as_bytes()])?;
         }
-        for (name, n) in &batch.counters {
+        for (name, n) in batch.counters.iter().filter(|_| alone) {
             let sql =
                 "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
             tx.prepare_cached(sql)?.execute(params![name, *n as i64])?;
@@ -103,10 +110,7 @@ impl Store for SqliteStore {
     }
 
     fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
-        let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file WHERE path = ?1";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let row = statement.query_row([path.as_os_str().as_bytes()], cursor_of_row).optional()?;
-        Ok(row.map(|(_, cursor)| cursor))
+        cursor_of(&self.db, path)
     }
 
     fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>> {
@@ -126,6 +130,19 @@ impl Store for SqliteStore {
         let mut statement = self.db.prepare_cached("SELECT path FROM codex_home ORDER BY path")?;
         let rows = statement.query_map([], |row| Ok(path_of(row.get_ref(0)?.as_blob()?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// SQLite waits for nobody when a new file changes its mode, so that several processes that make a store at once must try again.
+fn use_wal(db: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
     }
 }
 
@@ -160,6 +177,12 @@ fn append_observations(tx: &Transaction<'_>, observations: &[Observation]) -> an
 fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
     tx.prepare_cached("INSERT OR IGNORE INTO thread (thread_id) VALUES (?1)")?.execute([thread.as_str()])?;
     tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?.query_row([thread.as_str()], |row| row.get(0))
+}
+
+fn cursor_of(db: &Connection, path: &Path) -> anyhow::Result<Option<Cursor>> {
+    let sql = "SELECT path, device, inode, size, modified_ns, byte_offset, state FROM file WHERE path = ?1";
+    let row = db.prepare_cached(sql)?.query_row([path.as_os_str().as_bytes()], cursor_of_row).optional()?;
+    Ok(row.map(|(_, cursor)| cursor))
 }
 
 fn cursor_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(PathBuf, Cursor)> {
@@ -205,6 +228,26 @@ mod tests {
         drop(store);
         let store = SqliteStore::open(&path).unwrap();
         assert_eq!(store.observations().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn of_two_readers_of_a_file_one_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(&dir.path().join("tally.db")).unwrap();
+        let at = |offset| Cursor { offset, ..Cursor::default() };
+        let mut read = |from: Option<u64>, to: u64| {
+            let path = PathBuf::from("/a");
+            let mut batch = Batch { cursors: vec![(path.clone(), at(to))], ..Batch::default() };
+            batch.read_from = vec![(path.clone(), from.map(at))];
+            batch.observations = vec![response(to)];
+            batch.count("x", 1);
+            let stored = store.append(&batch).unwrap().stored;
+            (stored, store.cursor(&path).unwrap().unwrap().offset, store.counters().unwrap()["x"])
+        };
+        assert_eq!(read(None, 5), (1, 5, 1));
+        assert_eq!(read(None, 7), (1, 5, 1), "began before the other had stored anything");
+        assert_eq!(read(Some(7), 9), (1, 5, 1));
+        assert_eq!(read(Some(5), 9), (0, 9, 2));
     }
 
     #[test]

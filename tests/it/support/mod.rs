@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "helpers come before the tests that use them")]
 
+pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
@@ -10,13 +11,16 @@ pub mod memory_store;
 pub mod mock_model;
 pub mod otlp_messages;
 pub mod server;
+pub mod transcript;
 
 use std::path::PathBuf;
 
+pub use capture::{Capture, Feed};
 pub use codex::Codex;
 pub use env::TestEnv;
 pub use mock_model::{Cut, MockModel, Step, Usage};
 pub use server::Server;
+pub use transcript::Transcript;
 
 /// The bytes of a file in `tests/fixtures`.
 pub fn fixture(name: &str) -> Vec<u8> {

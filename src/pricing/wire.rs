@@ -1,0 +1,105 @@
+//! The price file as it is written (TOML): our own format, so an unknown key is an error.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) format: u32,
+    pub(super) provider: String,
+    pub(super) as_of: String,
+    pub(super) sources: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) fee: Vec<Fee>,
+    #[serde(default)]
+    pub(super) model: Vec<Model>,
+    #[serde(default)]
+    pub(super) unpriced: Vec<NoPrice>,
+}
+
+/// A fee per call.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fee {
+    pub(super) name: String,
+    pub(super) usd_per_1k_calls: String,
+    pub(super) sources: Vec<String>,
+    pub(super) notes: Option<String>,
+}
+
+/// A model with its periods.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) no_credits: Option<String>,
+    #[serde(default)]
+    pub(super) usd: Vec<UsdPeriod>,
+    #[serde(default)]
+    pub(super) credits: Vec<CreditPeriod>,
+}
+
+/// A dated period of API prices.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsdPeriod {
+    pub(super) effective_from: String,
+    pub(super) date_basis: Option<String>,
+    pub(super) guaranteed_through: Option<String>,
+    pub(super) notes: Option<String>,
+    pub(super) disputed: Option<String>,
+    #[serde(default)]
+    pub(super) sources: Vec<String>,
+    #[serde(default)]
+    pub(super) tier_from: BTreeMap<String, String>,
+    pub(super) long_above: Option<u64>,
+    pub(super) short: BTreeMap<String, Rates>,
+    #[serde(default)]
+    pub(super) long: BTreeMap<String, Rates>,
+}
+
+/// Rates per 1M tokens as decimal strings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rates {
+    pub(super) input: String,
+    pub(super) cached: Option<String>,
+    pub(super) write: Option<String>,
+    pub(super) write_12h: Option<String>,
+    pub(super) output: String,
+}
+
+/// A dated period of credit rates.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreditPeriod {
+    pub(super) effective_from: String,
+    pub(super) guaranteed_through: Option<String>,
+    pub(super) notes: Option<String>,
+    pub(super) disputed: Option<String>,
+    #[serde(default)]
+    pub(super) sources: Vec<String>,
+    pub(super) rates: CreditRates,
+    pub(super) fast_multiplier: Option<String>,
+}
+
+/// Credit rates per 1M tokens; there is none for cache writes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreditRates {
+    pub(super) input: String,
+    pub(super) cached: String,
+    pub(super) output: String,
+}
+
+/// A model that is known to have no price.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoPrice {
+    pub(super) name: String,
+    pub(super) reason: String,
+}
