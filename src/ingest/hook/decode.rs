@@ -211,6 +211,27 @@ mod tests {
     }
 
     #[test]
+    fn any_event_of_a_turn_tells_the_context_in_force() {
+        let turn = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
+        for event in ["PostToolUse", "Stop", "UserPromptSubmit", "PostModelRequest"] {
+            let d = observe(&format!(
+                r#"{{"session_id":"s","turn_id":"{turn}","cwd":"/tool","hook_event_name":"{event}"}}"#
+            ));
+            let seen: Vec<_> = d
+                .observations
+                .iter()
+                .filter_map(|o| match &o.body {
+                    Body::Sighting(s) => Some((o.time, s.turn.as_deref(), s.cwd.as_deref())),
+                    _ => None,
+                })
+                .collect();
+            // The time is the turn's and not the hook's, so that all events of a turn tell the same.
+            let cwd = (event == "UserPromptSubmit").then_some("/tool");
+            assert_eq!(seen, [(Timestamp::from_millis(1_795_225_137_880), Some(turn), cwd)], "{event}");
+        }
+    }
+
+    #[test]
     fn content_never_passes() {
         let d = observe(
             r#"{"session_id":"s","hook_event_name":"UserPromptSubmit","prompt":"SECRET","tool_input":{"a":"SECRET"},

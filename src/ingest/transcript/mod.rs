@@ -9,6 +9,8 @@
 //! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself.
 
 mod decode;
+#[cfg(test)]
+mod tests;
 mod token_count;
 mod tools;
 mod wire;
@@ -25,21 +27,4 @@ pub fn thread_of_path(path: &str) -> Option<ThreadId> {
     let id = stem.get(stem.len().checked_sub(36)?..)?;
     let dashes = id.char_indices().filter(|(_, c)| *c == '-').map(|(i, _)| i).eq([8, 13, 18, 23]);
     (dashes && id.chars().all(|c| c == '-' || c.is_ascii_hexdigit())).then(|| ThreadId::new(id)).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thread_of_path;
-
-    #[test]
-    fn names_hold_the_thread() {
-        let id = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
-        let of = |p: &str| thread_of_path(p).map(|t| t.to_string());
-        assert_eq!(of(&format!("/a/rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
-        assert_eq!(of(&format!("rollout-2026-11-21T01-38-57-{id}.jsonl.zst")).as_deref(), Some(id));
-        assert_eq!(of(&format!("C:\\x\\rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
-        for bad in ["rollout-x.jsonl", "history.jsonl", "rollout-é.jsonl", ""] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-    }
 }

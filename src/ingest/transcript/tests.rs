@@ -1,0 +1,262 @@
+//! Rules of transcripts on small texts, and real transcripts read in parts.
+
+use super::{Reader, State, thread_of_path};
+use crate::model::{Body, Meta, Observation, Response, ThreadId, TokenUsage, uuid_v7_millis};
+use std::path::Path;
+
+/// A parent, its fork and turns of both, in order of their making.
+const PARENT: &str = "01a1fbf0-0000-7000-8000-000000000000";
+const OLD_TURN: &str = "01a1fbf1-0000-7000-8000-000000000000";
+const OWN: &str = "01a1fbf2-0000-7000-8000-000000000000";
+const TURN: &str = "01a1fbf3-0000-7000-8000-000000000000";
+const TURN_2: &str = "01a1fbf4-0000-7000-8000-000000000000";
+
+fn line(kind: &str, payload: &str) -> String {
+    format!(r#"{{"timestamp":"2026-11-21T02:30:38.000Z","type":"{kind}","payload":{payload}}}"#)
+}
+
+fn event(kind: &str, rest: &str) -> String {
+    line("event_msg", &format!(r#"{{"type":"{kind}"{rest}}}"#))
+}
+
+fn meta(id: &str) -> String {
+    line("session_meta", &format!(r#"{{"id":"{id}","source":"exec","model_provider":"openai"}}"#))
+}
+
+fn context(turn: &str, model: &str) -> String {
+    line("turn_context", &format!(r#"{{"turn_id":"{turn}","model":"{model}"}}"#))
+}
+
+fn started(turn: &str) -> String {
+    event("task_started", &format!(r#","turn_id":"{turn}""#))
+}
+
+fn settings(tier: &str) -> String {
+    event("thread_settings_applied", &format!(r#","thread_settings":{{"service_tier":{tier}}}"#))
+}
+
+fn record(thread: &str, turn: &str, id: &str, input: u64) -> String {
+    let usage = format!(r#"{{"input_tokens":{input},"output_tokens":1}}"#);
+    let ids = format!(r#""thread_id":"{thread}","turn_id":"{turn}","response_id":"{id}""#);
+    line("token_usage_record", &format!(r#"{{{ids},"usage":{usage}}}"#))
+}
+
+fn token_count(last: u64, total: u64) -> String {
+    let usage = |n: u64| format!(r#"{{"input_tokens":{n},"output_tokens":1,"total_tokens":{}}}"#, n + 1);
+    let info = format!(r#"{{"total_token_usage":{},"last_token_usage":{}}}"#, usage(total), usage(last));
+    event("token_count", &format!(r#","info":{info}"#))
+}
+
+fn call(id: &str) -> String {
+    line("response_item", &format!(r#"{{"type":"function_call","name":"exec_command","call_id":"{id}"}}"#))
+}
+
+fn read(lines: &[String]) -> Reader {
+    let mut reader = Reader::new(None, State::default());
+    lines.iter().for_each(|l| reader.line(l.as_bytes()));
+    reader
+}
+
+fn responses(observations: &[Observation]) -> Vec<(&Observation, &Response)> {
+    let of = |o| match o {
+        o @ &Observation { body: Body::Response(ref r), .. } => Some((o, r.as_ref())),
+        _ => None,
+    };
+    observations.iter().filter_map(of).collect()
+}
+
+/// Input, model and tier of each response.
+fn outline(lines: &[String]) -> Vec<(u64, String, Option<String>)> {
+    let reader = read(lines);
+    let all = responses(&reader.observations);
+    all.iter().map(|(_, r)| (r.usage.input, r.model.clone().unwrap_or_default(), r.tier.clone())).collect()
+}
+
+#[test]
+fn names_hold_the_thread() {
+    let id = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
+    let of = |p: &str| thread_of_path(p).map(|t| t.to_string());
+    assert_eq!(of(&format!("/a/rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
+    assert_eq!(of(&format!("rollout-2026-11-21T01-38-57-{id}.jsonl.zst")).as_deref(), Some(id));
+    assert_eq!(of(&format!("C:\\x\\rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
+    for bad in ["rollout-x.jsonl", "history.jsonl", "rollout-é.jsonl", ""] {
+        assert_eq!(of(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn the_model_is_that_of_the_nearest_context_before() {
+    let lines = [
+        meta(OWN),
+        started(TURN),
+        context(TURN, "old"),
+        record(OWN, TURN, "a", 1),
+        started(TURN_2),
+        // The compaction that a change of model causes runs under the old model in the new turn.
+        record(OWN, TURN_2, "b", 2),
+        context(TURN_2, "new"),
+        record(OWN, TURN_2, "c", 3),
+    ];
+    let models: Vec<_> = outline(&lines).into_iter().map(|(n, model, _)| (n, model)).collect();
+    assert_eq!(models, [(1, "old".into()), (2, "old".into()), (3, "new".into())]);
+}
+
+#[test]
+fn the_tier_is_that_of_the_last_settings() {
+    let lines = [
+        meta(OWN),
+        context(TURN, "m"),
+        record(OWN, TURN, "a", 1),
+        settings(r#""priority""#),
+        record(OWN, TURN, "b", 2),
+        context(TURN_2, "m"),
+        record(OWN, TURN_2, "c", 3),
+        settings("null"),
+        record(OWN, TURN_2, "d", 4),
+    ];
+    let fast = Some("priority".to_string());
+    let tiers: Vec<_> = outline(&lines).into_iter().map(|(_, _, tier)| tier).collect();
+    assert_eq!(tiers, [None, fast.clone(), fast, None]);
+}
+
+#[test]
+fn an_effort_ends_with_its_context() {
+    let high = line("turn_context", &format!(r#"{{"turn_id":"{TURN}","model":"m","effort":"high"}}"#));
+    let reader = read(&[meta(OWN), high, record(OWN, TURN, "a", 1), context(TURN_2, "m"), record(OWN, TURN_2, "b", 2)]);
+    let efforts: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.effort.as_deref()).collect();
+    assert_eq!(efforts, [Some("high"), None]);
+}
+
+#[test]
+fn only_the_first_head_is_the_files_own() {
+    let reader = read(&[meta(OWN), meta(PARENT), meta(PARENT)]);
+    let heads: Vec<&Meta> = reader
+        .observations
+        .iter()
+        .map(|o| match &o.body {
+            Body::Meta(m) if o.thread.as_str() == OWN => m.as_ref(),
+            _ => panic!("{o:?}"),
+        })
+        .collect();
+    assert_eq!((heads.len(), heads[0].source.as_deref()), (1, Some("exec")));
+}
+
+#[test]
+fn what_a_fork_copied_is_its_parents() {
+    let copied =
+        [started(OLD_TURN), context(OLD_TURN, "m"), call("c1"), token_count(7, 7), record(PARENT, OLD_TURN, "a", 8)];
+    let own = [started(TURN), context(TURN, "m"), record(OWN, TURN, "b", 9), call("c2")];
+    let reader = read(&[&[meta(OWN), meta(PARENT)][..], &copied, &own].concat());
+    let all: Vec<_> = responses(&reader.observations)
+        .iter()
+        .map(|(o, r)| (o.thread.as_str(), r.usage.input, r.replayed, o.time.0 / 1_000_000))
+        .collect();
+    let then = uuid_v7_millis(OLD_TURN).unwrap();
+    let now = all[2].3;
+    assert_eq!(all, [(PARENT, 7, true, then), (PARENT, 8, true, then), (OWN, 9, false, now)]);
+    let turns_and_calls = |b: &Body| matches!(b, Body::Turn(_) | Body::ToolCall(_));
+    let others: Vec<_> = reader.observations.iter().filter(|o| turns_and_calls(&o.body)).collect();
+    assert_eq!(others.len(), 2);
+    assert!(others.iter().all(|o| o.thread.as_str() == OWN));
+    // The parent's own file gives the same records the same ids, so that each is known as the same one.
+    let parent = read(&[&[meta(PARENT)][..], &copied].concat());
+    let ids = |r: &Reader, n: usize| {
+        let all = responses(&r.observations);
+        all.iter().take(n).map(|(_, r)| (r.turn.clone(), r.response_id.clone(), r.usage)).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&reader, 2), ids(&parent, 2));
+}
+
+#[test]
+fn a_response_id_that_comes_again_is_another_response() {
+    let again = |turn| record(OWN, turn, "same", 5);
+    let reader = read(&[meta(OWN), again(TURN), again(TURN), again(TURN_2), again(TURN_2)]);
+    let mut keys: Vec<_> = reader.observations.iter().map(|o| o.key).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 5);
+}
+
+#[test]
+fn token_count_ends_with_the_first_record() {
+    let lines = [
+        meta(OWN),
+        started(TURN),
+        token_count(7, 7),
+        started(TURN_2),
+        record(OWN, TURN_2, "a", 8),
+        token_count(8, 15),
+        token_count(9, 24),
+    ];
+    let inputs: Vec<_> = outline(&lines).into_iter().map(|(n, _, _)| n).collect();
+    assert_eq!(inputs, [7, 8]);
+}
+
+#[test]
+fn a_torn_line_takes_its_neighbour_not_along() {
+    let torn = record(OWN, TURN, "a", 1);
+    let lines =
+        [meta(OWN), format!("{}{}", &torn[..60], record(OWN, TURN, "b", 2)), "{".into(), "7".into(), String::new()];
+    let reader = read(&lines);
+    assert_eq!(responses(&reader.observations).len(), 1);
+    assert_eq!(reader.counters["transcript.bad_line"], 3);
+}
+
+/// The real transcripts, by their threads.
+fn captures() -> Vec<(ThreadId, Vec<Vec<u8>>)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcripts");
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: &Path| {
+        let lines = std::fs::read(path).unwrap().split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        (thread_of_path(path.to_str().unwrap()).unwrap(), lines)
+    };
+    paths.iter().map(|p| read(p)).collect()
+}
+
+#[test]
+fn reading_on_after_every_line_is_reading_at_once() {
+    for (thread, lines) in captures() {
+        let mut whole = Reader::new(Some(thread.clone()), State::default());
+        lines.iter().for_each(|l| whole.line(l));
+        let (mut observations, mut state) = (Vec::new(), String::from("{}"));
+        for l in &lines {
+            let mut part = Reader::new(Some(thread.clone()), serde_json::from_str(&state).unwrap());
+            part.line(l);
+            state = serde_json::to_string(part.state()).unwrap();
+            observations.append(&mut part.observations);
+        }
+        assert_eq!(observations, whole.observations, "{thread}");
+        assert_eq!(serde_json::from_str::<State>(&state).unwrap(), *whole.state(), "{thread}");
+        assert!(whole.counters.is_empty(), "{thread}: {:?}", whole.counters);
+    }
+}
+
+#[test]
+fn real_transcripts_hold_what_was_answered() {
+    // Of versions that count with stale copies, with carried totals, once for each response, and beside records; a thread
+    // that compacts on a change of model; a child that copied its parent's turn; a fork of a fork.
+    let expected: [(&str, &[u64]); 9] = [
+        ("01a1fbf9-23a9", &[12_001, 12_502, 12_803, 13_104]),
+        ("01a1fbff-b94b", &[12_001, 12_502, 12_803, 13_104]),
+        ("01a1fbf4-9be3", &[12_001, 12_502, 12_803, 13_104]),
+        ("01a1fc01-3b91", &[12_001, 12_502, 12_803, 13_104]),
+        ("01a1fbcc-7530", &[1_001, 1_002, 2_001, 2_002, 8_001, 64_001, 1]),
+        ("01a1fbd5-ae5e", &[50_000, 60_000]),
+        ("01a1fbf0-8d9a", &[1_001, 2_001, 8_001]),
+        ("01a1fbf0-941b", &[1_001, 2_001, 4_001]),
+        ("01a1fbf1-03eb", &[1_001, 2_001, 8_001, 32_001]),
+    ];
+    let all = captures();
+    assert_eq!(all.len(), expected.len());
+    for (start, inputs) in expected {
+        let (thread, lines) = all.iter().find(|(t, _)| t.as_str().starts_with(start)).unwrap();
+        let mut reader = Reader::new(Some(thread.clone()), State::default());
+        lines.iter().for_each(|l| reader.line(l));
+        let seen: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.usage.input).collect();
+        assert_eq!(seen, inputs, "{thread}");
+        assert!(
+            responses(&reader.observations).iter().all(|(_, r)| r.model.is_some() && r.usage != TokenUsage::default())
+        );
+    }
+}
