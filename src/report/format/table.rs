@@ -103,12 +103,15 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
-/// An amount with 4 digits after the point, half to even.
+/// An amount with 4 digits after the point, half to even; one that would vanish is shown as `<0.0001`.
 pub fn amount(pico: i128) -> String {
     const STEP: i128 = 100_000_000;
     let (whole, rest) = (pico.div_euclid(STEP), pico.rem_euclid(STEP));
     let up = rest * 2 > STEP || (rest * 2 == STEP && whole % 2 != 0);
     let rounded = whole + i128::from(up);
+    if rounded == 0 && pico > 0 {
+        return "<0.0001".to_string();
+    }
     let sign = if rounded < 0 { "-" } else { "" };
     let abs = rounded.unsigned_abs();
     let units = u64::try_from(abs / 10_000).map_or_else(|_| (abs / 10_000).to_string(), thousands);
@@ -161,6 +164,7 @@ mod tests {
         assert_eq!(amount(150_000_000), "0.0002");
         assert_eq!(amount(250_000_000), "0.0002");
         assert_eq!(amount(-150_000_000), "-0.0002");
+        assert_eq!((amount(0), amount(1), amount(50_000_000)), ("0.0000".into(), "<0.0001".into(), "<0.0001".into()));
         assert_eq!(amount(1_234_567_890_000_000), "1,234.5679");
     }
 }
