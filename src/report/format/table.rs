@@ -53,7 +53,7 @@ fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
             table.add_row(cells)
         };
     }
-    table
+    (table, columns.len() - kept.len())
 }
 
 /// A column is shown if it has a title and says something: owner columns only if anything is attributed, others if any
