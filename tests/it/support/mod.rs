@@ -11,6 +11,7 @@ pub mod memory_store;
 pub mod mock_model;
 pub mod otlp_messages;
 pub mod server;
+pub mod test_sink;
 pub mod transcript;
 
 use std::path::PathBuf;
