@@ -5,6 +5,8 @@
 mod demo;
 mod documents;
 mod examples;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod hook;
 mod house;
 mod otlp;

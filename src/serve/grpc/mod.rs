@@ -75,6 +75,7 @@ async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Respo
         return Ok((signal, Grpc::new(Raw).accept_compressed(CompressionEncoding::Gzip).unary(export, request).await));
     }
     let room = body::reserve(sink, length, gzip).await?;
+    let named = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
     let limit = if gzip { body::inflated_limit(length, &sink.options) } else { length };
     let mut reached = false;
     let export = Export { sink, logs: Some((intake::client(&head.headers), room)), reached: &mut reached };
@@ -85,7 +86,7 @@ async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Respo
         return Err(match status.code() {
             // Exporters send again what was out of range, and it would be as long again.
             Code::OutOfRange | Code::ResourceExhausted => body::too_large(limit),
-            Code::Internal if gzip => Refusal::new(StatusCode::BAD_REQUEST, status.message().to_string()),
+            Code::Internal if gzip && named => Refusal::new(StatusCode::BAD_REQUEST, status.message().to_string()),
             _ => return Ok((signal, response)),
         });
     }

@@ -6,6 +6,8 @@ pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod http;
 pub mod memory_store;
 pub mod mock_model;
