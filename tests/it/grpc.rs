@@ -120,20 +120,22 @@ fn what_is_too_large_is_refused_for_good_packed_or_not() {
     }
     assert_eq!(packed.refused(LOGS, &[], &vec![0; 8193]), Code::ResourceExhausted);
     assert_eq!(packed.refused(LOGS, &[], &noise(5000)), Code::ResourceExhausted, "packed it is too large as well");
-    // Unknown fields: a record that is as long as may be.
-    let filled = |n, length: usize| {
-        let mut body = message(n);
-        let rest = length - body.len() - 4;
-        assert!((128..16_384).contains(&rest));
-        body.extend([0xfa, 0x07, (rest & 0x7f) as u8 | 0x80, (rest >> 7) as u8]);
-        body.resize(length, b' ');
-        body
-    };
-    plain.send(LOGS, &[], &filled(1, 4096)).unwrap();
-    packed.send(LOGS, &[], &filled(2, 8192)).unwrap();
+    plain.send(LOGS, &[], &filled(1, &vec![b' '; 4096])).unwrap();
+    packed.send(LOGS, &[], &filled(2, &vec![b' '; 8192])).unwrap();
     assert_eq!(sink.responses(), 2);
     let stats = sink.stop();
     assert_eq!((stats.refused, stats.failed, stats.logs), (8, 0, 2));
+}
+
+/// A logs message that is as long as `filling`: the rest of it, in a field that nobody knows.
+fn filled(n: u64, filling: &[u8]) -> Vec<u8> {
+    let mut body = message(n);
+    let rest = filling.len() - body.len() - 6;
+    body.extend([0xfa, 0x07]);
+    body.extend((0..4).map(|i| (rest >> (7 * i)) as u8 & 0x7f | if i < 3 { 0x80 } else { 0 }));
+    body.extend(&filling[filling.len() - rest..]);
+    assert_eq!(body.len(), filling.len());
+    body
 }
 
 /// Bytes that cannot be packed.
@@ -144,6 +146,23 @@ fn noise(length: usize) -> Vec<u8> {
         (state >> 24) as u8
     };
     std::iter::repeat_with(byte).take(length).collect()
+}
+
+#[test]
+fn what_is_larger_than_usual_in_grpc_is_taken() {
+    let sink = start();
+    exporter(&sink).send(LOGS, &[], &filled(1, &noise(6 << 20))).unwrap();
+    exporter(&sink).gzip().send(LOGS, &[], &filled(2, &noise(6 << 20))).unwrap();
+    assert_eq!(sink.responses(), 2);
+}
+
+#[test]
+fn large_messages_on_one_connection_wait_for_room_and_not_for_each_other() {
+    let sink = TestSink::start(Options { max_memory_bytes: 2 << 20, ..Options::default() });
+    let filling = noise(1 << 20);
+    exporter(&sink).send_all(LOGS, (0..48).map(|n| filled(n, &filling)));
+    exporter(&sink).gzip().send_all(LOGS, (48..56).map(|n| filled(n, &filling)));
+    assert_eq!(sink.responses(), 56);
 }
 
 #[test]
