@@ -40,13 +40,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The largest head of a request, and the piece in which bodies are read, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// The most requests at a time on one connection of HTTP/2; a client keeps further ones until there is room.
+/// The most requests at a time on one connection of HTTP/2; a client keeps further ones until there is room. Clients begin
+/// with 100 before they are told, and what is refused then is lost.
 #[cfg(feature = "grpc")]
-const STREAMS: u32 = 16;
+const STREAMS: u32 = 128;
 
 /// How much of a request may come that is not read yet, in bytes.
 #[cfg(feature = "grpc")]
-const WINDOW: u32 = 64 * 1024;
+const WINDOW: u32 = 32 * 1024;
 
 /// The largest head of a request in HTTP/2, in bytes.
 #[cfg(feature = "grpc")]

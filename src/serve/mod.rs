@@ -9,8 +9,8 @@
 //! - `writer`: the thread that owns the store and commits waiting requests together
 //! - `report`: counts, and the warnings that the user gets to see
 //!
-//! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a framework's own 413, 415 and 422 are not), and
-//! the accept loop and its deadlines must be ours anyway.
+//! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a
+//! framework's own 413, 415 and 422 are not), and the accept loop and its deadlines must be ours anyway.
 
 mod body;
 mod connection;
@@ -155,7 +155,7 @@ pub fn run_until_signal(
     options: Options,
     events: Events,
 ) -> anyhow::Result<Stats> {
-    run(listeners.into(), store, options, events, stop_signal())
+    run(listeners.into(), store, options, events, stop_signal)
 }
 
 /// Serves on a thread of its own, for tests and for programs that do something else meanwhile.
@@ -170,7 +170,7 @@ pub fn spawn(
     let grpc_addr = listeners.grpc.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("sink".to_string()).spawn(move || {
-        run(listeners, store, options, events, async {
+        run(listeners, store, options, events, || async {
             let _ = stopped.await;
         })
     })?;
@@ -200,12 +200,13 @@ impl Handle {
     }
 }
 
-fn run(
+/// Runs the sink until the future ends that `stop` makes, in the runtime and before anyone is served.
+fn run<F: Future<Output = ()>>(
     listeners: Listeners,
     store: Box<dyn Store>,
     options: Options,
     events: Events,
-    stop: impl Future<Output = ()>,
+    stop: impl FnOnce() -> F,
 ) -> anyhow::Result<Stats> {
     anyhow::ensure!(options.auth != Auth::Token(String::new()), "the sink's token is empty");
     let doors = listeners.doors();
@@ -229,6 +230,7 @@ fn run(
         options,
     });
     let served = runtime.block_on(async {
+        let stop = stop();
         let listen = |(door, listener)| Ok((door, tokio::net::TcpListener::from_std(listener)?));
         let doors = doors.into_iter().map(listen).collect::<std::io::Result<_>>();
         connection::accept(doors.context("the listener cannot be used")?, sink, stop).await;
@@ -241,18 +243,23 @@ fn run(
     served.and(flushed).map(|()| reporter.stats())
 }
 
-/// Waits for the signals by which a terminal, a service manager or a container stops a program.
-async fn stop_signal() {
+/// Catches from now on the signals by which a terminal, a service manager or a container stops a program; the future ends
+/// with the first of them.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let terminate = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        signal(SignalKind::terminate()).ok()
+    };
+    async move {
+        #[cfg(unix)]
+        if let Some(mut terminate) = terminate {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = tokio::signal::ctrl_c() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -1,5 +1,6 @@
 //! OTLP/gRPC, over real sockets and with the client that exporters use: every status, every limit, and what is stored.
 
+use crate::support::client::{Client, call};
 use crate::support::fixture;
 use crate::support::grpc::{Exporter, LOGS, METRICS, Plain, TRACES, framed};
 use crate::support::otlp_messages::{ExportLogsServiceResponse, transcode};
@@ -238,9 +239,10 @@ fn a_store_that_fails_is_unavailable() {
 fn requests_that_wait_are_committed_together() {
     let sink = start();
     sink.store.contents().delay = Duration::from_millis(50);
-    exporter(&sink).send_all(LOGS, (0..40).map(message));
-    assert_eq!(sink.responses(), 40);
-    assert!(sink.store.contents().appends <= 20, "{} transactions", sink.store.contents().appends);
+    // A client does not know yet how many it may send at once when it opens its connection.
+    exporter(&sink).send_all(LOGS, (0..300).map(message));
+    assert_eq!(sink.responses(), 300);
+    assert!(sink.store.contents().appends <= 150, "{} transactions", sink.store.contents().appends);
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn the_head_is_answered_before_the_body_comes() {
 #[test]
 fn slow_and_silent_clients_are_closed() {
     let sink = TestSink::start(hasty());
-    let mut silent = crate::support::client::Client::connect(addr(&sink));
+    let mut silent = Client::connect(addr(&sink));
     let began = Instant::now();
     assert!(silent.answer().is_none(), "no greeting");
     let mut half = Plain::connect(addr(&sink));
@@ -317,7 +319,7 @@ fn slow_and_silent_clients_are_closed() {
     assert_eq!(half.call(&[&whole], true, |_| ()).code, Some(Code::Ok), "the others on the connection go on");
     half.closed();
     Plain::connect(addr(&sink)).closed();
-    let mut http1 = crate::support::client::Client::connect(addr(&sink));
+    let mut http1 = Client::connect(addr(&sink));
     http1.send(b"POST /v1/logs HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
     while http1.answer().is_some() {}
     assert!(began.elapsed() < Duration::from_secs(10));
@@ -415,6 +417,8 @@ fn a_port_in_use_says_what_to_do_and_none_closes_the_door() {
     let mut server = env.serve(&["--grpc", "none"]);
     server.otel();
     assert!(!server.stderr().contains("gRPC") && !server.stdout().contains("grpc"), "{}", server.stderr());
+    let http = ([127, 0, 0, 1], server.port()).into();
+    assert_eq!(call(http, "POST", "/v1/logs", &[PROTOBUF], b"").status, 401);
     assert!(server.stop().success());
 }
 
