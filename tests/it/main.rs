@@ -6,6 +6,8 @@ mod command_line;
 mod demo;
 mod documents;
 mod examples;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod hook;
 mod house;
 mod otlp;

@@ -4,11 +4,14 @@ pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod http;
 pub mod memory_store;
 pub mod mock_model;
 pub mod otlp_messages;
 pub mod server;
+pub mod test_sink;
 pub mod transcript;
 
 use std::path::PathBuf;
