@@ -10,6 +10,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, spool};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The resolved settings of a call.
@@ -117,13 +118,22 @@ fn today() -> Day {
 
 /// Writes a file that is either whole or not there, private to the user.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_file_with(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// The same for what is too much to hold: `write` is given the new file, which takes the other's place when it is whole.
+pub(super) fn write_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
+    let work = || -> anyhow::Result<()> {
+        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        write(&mut file)?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    work().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -4,6 +4,7 @@ mod context;
 mod demo;
 mod hook;
 mod import;
+mod observations;
 mod out;
 mod prices;
 mod report;
@@ -65,6 +66,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Import(import::ImportArgs),
     Sync(import::SyncArgs),
     #[command(subcommand)]
+    Observations(observations::Command),
+    #[command(subcommand)]
     Report(report::Command),
     Show(show::Args),
     #[command(subcommand)]
@@ -93,6 +96,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&context()?, &args),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),
+        Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
         Command::Prices(command) => prices::run(&command),

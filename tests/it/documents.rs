@@ -23,7 +23,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 2] = ["report", "prices"];
+const GROUPS: [&str; 3] = ["report", "prices", "observations"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -65,6 +65,8 @@ fn every_command_has_help_with_an_example() {
         "serve",
         "import",
         "sync",
+        "observations export",
+        "observations import",
         "report",
         "report daily",
         "report monthly",

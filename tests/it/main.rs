@@ -7,6 +7,7 @@ mod documents;
 mod examples;
 mod hook;
 mod house;
+mod observations;
 mod otlp;
 mod real_codex;
 mod replay;
