@@ -19,6 +19,8 @@ pub(super) struct Context {
     pub home: PathBuf,
     pub config: ConfigFile,
     db: PathBuf,
+    /// The rules on who pays, if a file of them was asked for by name.
+    teams: Option<PathBuf>,
 }
 
 impl Context {
@@ -30,13 +32,14 @@ impl Context {
         let path = asked.clone().unwrap_or_else(|| home.join("config.toml"));
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
-        Ok(Context { env, home, config, db })
+        let teams = global.teams.clone().or_else(|| config.teams.clone());
+        Ok(Context { env, home, config, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db") }
+        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db"), teams: None }
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.
@@ -71,6 +74,11 @@ impl Context {
 
     /// The ledger of all that is stored, after reading what is new unless that is not wanted.
     pub fn ledger(&self, no_import: bool) -> anyhow::Result<(Ledger, BTreeMap<String, u64>)> {
+        // A file that is not understood must not cost a long reading first.
+        let rules = match &self.teams {
+            Some(asked) => config::read_teams(asked, true)?,
+            None => config::read_teams(&self.home.join("teams.toml"), false)?,
+        };
         let mut store = self.open()?;
         if !no_import {
             match self.sync(&mut store) {
@@ -86,6 +94,7 @@ impl Context {
                 ChannelConfig::Chatgpt => Channel::Chatgpt,
                 ChannelConfig::Local => Channel::Local,
             }),
+            rules,
         };
         let observations = store.observations()?;
         if observations.is_empty() {

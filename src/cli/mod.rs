@@ -49,6 +49,9 @@ struct Global {
     /// The configuration file [env: CODEX_TALLY_CONFIG] [default: config.toml in the home]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The rules on who pays [default: `teams` in the configuration, else teams.toml in the home]
+    #[arg(long, global = true, value_name = "FILE")]
+    teams: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod ids;
 mod line;
 mod observation;
 mod owner;
+mod rule;
 mod time;
 mod usage;
 
@@ -18,5 +19,6 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use rule::{Matcher, Rule, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};

@@ -14,4 +14,5 @@ mod replay;
 mod sink;
 mod store;
 mod support;
+mod teams;
 mod transcripts;
