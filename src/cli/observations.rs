@@ -76,7 +76,7 @@ fn export(context: &Context, args: &ExportArgs) -> anyhow::Result<ExitCode> {
             out::talk("warning: what could not be read is not in the export");
         }
     }
-    let range = Range { since: args.since, until: args.until };
+    let range = Range { since: args.since, until: args.until, ..Range::default() };
     let mut told = (0, 0);
     if args.file == Path::new("-") {
         told = write_all(&store, range, &mut BufWriter::new(out::Data))?;
@@ -123,7 +123,7 @@ fn write_all(store: &dyn Store, range: Range, to: &mut dyn Write) -> anyhow::Res
             thread.id = Some(o.thread.clone());
         }
         // Links and contexts have no time.
-        thread.wanted |= o.time.0 > 0 && range.contains(o.time.day());
+        thread.wanted |= o.time.0 > 0 && range.has(o.time);
         thread.observations.push(o);
         Ok(())
     })?;

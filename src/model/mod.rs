@@ -9,6 +9,7 @@ mod owner;
 mod rule;
 mod time;
 mod usage;
+mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico};
 pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact};
@@ -22,3 +23,4 @@ pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use rule::{Matcher, Rule, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use zone::{ParseZoneError, Zone};

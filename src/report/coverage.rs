@@ -22,7 +22,7 @@ pub fn coverage(input: Input<'_>, lines: &[&Line], range: Range) -> Coverage {
         c.conflicts += u64::from(r.conflict);
         c.ambiguous += u64::from(r.ambiguous);
     }
-    for session in input.sessions.iter().filter(|s| range.contains(s.started.day())) {
+    for session in input.sessions.iter().filter(|s| range.has(s.started)) {
         c.unmetered_attempts += session.unmetered_attempts;
         c.quarantined += session.quarantined.len() as u64;
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The sessions that have a response in the range, or started in it.
 pub fn sessions(input: Input<'_>, range: Range) -> Report {
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.contains(l.response.time.day())).collect();
+    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.has(l.response.time)).collect();
     let mut by_session: HashMap<&ThreadId, Vec<&Line>> = HashMap::new();
     for line in &lines {
         by_session.entry(&line.response.session).or_default().push(line);
@@ -17,7 +17,7 @@ pub fn sessions(input: Input<'_>, range: Range) -> Report {
     let (mut rows, mut totals, mut sums) = (Vec::new(), Measures::default(), [0; 4]);
     for session in input.sessions {
         let lines = by_session.get(&session.session).map_or(&[][..], Vec::as_slice);
-        if lines.is_empty() && !range.contains(session.started.day()) {
+        if lines.is_empty() && !range.has(session.started) {
             continue;
         }
         let mut measures = Measures::default();

@@ -76,10 +76,12 @@ fn every_command_has_help_with_an_example() {
         "observations import",
         "report",
         "report daily",
+        "report weekly",
         "report monthly",
         "report session",
         "show",
         "prices show",
+        "prices list",
         "prices check",
         "demo",
     ];
@@ -104,6 +106,7 @@ fn usage_errors_say_what_to_do_and_exit_2() {
         (&["report", "monthly", "--by", "colour"], "cost_centre"),
         (&["report", "monthly", "-p", "2026-11", "--since", "2026-11-01"], "cannot be used with"),
         (&["prices", "show"], "MODEL"),
+        (&["report", "weekly", "--tz", "Mars/Olympus"], "Europe/Berlin"),
         (&["nonsense"], "unrecognized subcommand"),
     ] {
         let out = env.run(args).fails(2);

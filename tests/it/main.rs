@@ -11,6 +11,7 @@ mod observations;
 mod otlp;
 mod real_codex;
 mod replay;
+mod reports;
 mod sink;
 mod store;
 mod support;

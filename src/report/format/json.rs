@@ -49,7 +49,7 @@ impl Serialize for Period {
         let mut map = s.serialize_map(Some(3))?;
         map.serialize_entry("since", &self.0.since.map(|d| d.to_string()))?;
         map.serialize_entry("until", &self.0.until.map(|d| d.to_string()))?;
-        map.serialize_entry("tz", "UTC")?;
+        map.serialize_entry("tz", &self.0.zone.to_string())?;
         map.end()
     }
 }

@@ -57,12 +57,13 @@ fn is_shown(report: &Report, i: usize) -> bool {
 }
 
 fn days(range: Range) -> String {
+    let zone = range.zone;
     match (range.since, range.until) {
-        (None, None) => "all days (UTC)".to_string(),
-        (Some(since), None) => format!("since {since} (UTC days)"),
-        (None, Some(until)) => format!("until {until} (UTC days)"),
-        (Some(since), Some(until)) if since == until => format!("{since} (UTC day)"),
-        (Some(since), Some(until)) => format!("{since} to {until} (UTC days)"),
+        (None, None) => format!("all days ({zone})"),
+        (Some(since), None) => format!("since {since} ({zone} days)"),
+        (None, Some(until)) => format!("until {until} ({zone} days)"),
+        (Some(since), Some(until)) if since == until => format!("{since} ({zone} day)"),
+        (Some(since), Some(until)) => format!("{since} to {until} ({zone} days)"),
     }
 }
 
