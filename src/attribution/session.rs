@@ -11,7 +11,7 @@ use crate::model::{
     Body, Observation, ResponseFact, Rule, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId,
     Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the configuration adds to what was observed.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Options {
     pub default_channel: DefaultChannel,
     /// The administrator's rules on who pays, in order.
     pub rules: Vec<Rule>,
+    /// Custom providers whose prices are known, in lower case.
+    pub providers: BTreeSet<String>,
 }
 
 /// All sessions (and auxiliary threads) that these observations tell of, in order of their start.
@@ -98,6 +100,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
             provider: provider.or(root.and_then(|m| m.provider.as_deref())),
         },
         c.options.default_channel,
+        &c.options.providers,
     );
     ResponseFact {
         thread: c.thread.id.clone(),

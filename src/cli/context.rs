@@ -72,6 +72,18 @@ impl Context {
         Ok(summary)
     }
 
+    /// The built-in prices, with the user's own file over them if there is one.
+    pub fn price_book(&self) -> anyhow::Result<PriceBook> {
+        let path = self.config.prices.clone().unwrap_or_else(|| self.home.join("prices.toml"));
+        match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.config.prices.is_none() => {
+                Ok(PriceBook::builtin().clone())
+            }
+            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+            Ok(text) => PriceBook::builtin().with_own(&text).with_context(|| format!("cannot use {}", path.display())),
+        }
+    }
+
     /// The ledger of all that is stored, after reading what is new unless that is not wanted.
     pub fn ledger(&self, no_import: bool) -> anyhow::Result<(Ledger, BTreeMap<String, u64>)> {
         // A file that is not understood must not cost a long reading first.
@@ -79,6 +91,7 @@ impl Context {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
+        let book = self.price_book()?;
         let mut store = self.open()?;
         if !no_import {
             match self.sync(&mut store) {
@@ -95,6 +108,7 @@ impl Context {
                 ChannelConfig::Local => Channel::Local,
             }),
             rules,
+            providers: book.providers().clone(),
         };
         let observations = store.observations()?;
         if observations.is_empty() {
@@ -105,7 +119,7 @@ impl Context {
             ));
             out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
         }
-        let ledger = ledger::build(&observations, &options, PriceBook::builtin());
+        let ledger = ledger::build(&observations, &options, &book);
         Ok((ledger, store.counters()?))
     }
 }

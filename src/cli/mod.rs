@@ -102,7 +102,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
-        Command::Prices(command) => prices::run(&command),
+        Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! `prices`: what the price book says.
 
+use super::context::Context;
 use super::out;
 use crate::model::{Day, ServiceTier};
 use crate::pricing::{Level, PriceBook, PriceRow};
@@ -57,17 +58,17 @@ pub(super) struct CheckArgs {
     all: bool,
 }
 
-pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
+    let book = context.price_book()?;
     match command {
-        Command::Show(args) => show(args),
-        Command::List(args) => list(args),
-        Command::Check(args) => check(args),
+        Command::Show(args) => show(&book, args),
+        Command::List(args) => list(&book, args),
+        Command::Check(args) => check(&book, args),
     }
 }
 
-fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+fn show(book: &PriceBook, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let tier = args.tier.as_deref().map(|t| ServiceTier::from_wire(Some(t)));
-    let book = PriceBook::builtin();
     let rows = book.describe(&args.model, args.at, tier.as_ref())?;
     let mut table = Table::new();
     table.load_style(PLAIN);
@@ -85,9 +86,8 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
+fn list(book: &PriceBook, args: &ListArgs) -> anyhow::Result<ExitCode> {
     let day = args.at.unwrap_or_else(today);
-    let book = PriceBook::builtin();
     let mut table = Table::new();
     table.load_style(PLAIN);
     table.set_header(["model", "list", "from", "until", "input size", "input", "cached", "cache write", "output"]);
@@ -155,9 +155,8 @@ fn notes(rows: &[PriceRow]) -> Vec<String> {
     notes
 }
 
-fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+fn check(book: &PriceBook, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let today = args.at.unwrap_or_else(today);
-    let book = PriceBook::builtin();
     let findings = book.check(today);
     let grave = findings.iter().filter(|f| f.level > Level::Notice).count();
     let mut text = String::new();

@@ -16,6 +16,8 @@ pub struct ConfigFile {
     pub codex_homes: Vec<PathBuf>,
     /// The rules on who pays; a relative path begins where this file is.
     pub teams: Option<PathBuf>,
+    /// The user's own prices; a relative path begins where this file is.
+    pub prices: Option<PathBuf>,
 }
 
 /// A billing channel, as the file names it.
@@ -43,7 +45,7 @@ impl ConfigFile {
                 let file: ConfigFile =
                     toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
-                Ok(ConfigFile { teams: file.teams.map(here), ..file })
+                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
             }
         }
     }

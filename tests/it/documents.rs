@@ -4,12 +4,13 @@ use crate::support::TestEnv;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/cost-csv.md",
+    "docs/prices.md",
     "docs/teams.md",
     "hooks/config.toml",
 ];

@@ -9,6 +9,7 @@ mod hook;
 mod house;
 mod observations;
 mod otlp;
+mod prices;
 mod real_codex;
 mod replay;
 mod reports;
