@@ -13,6 +13,9 @@ use std::fmt;
 /// A longer line is refused: no observation comes near it.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
+/// Times farther from 1970 (146 years) are refused: no source gives them, and differences of the others always fit.
+const FARTHEST: u64 = 1 << 62;
+
 /// The name of the format in the first line.
 const FORMAT: &str = "codex-tally observations";
 
@@ -208,6 +211,9 @@ fn observation(line: &[u8]) -> Result<Observation, LineError> {
     if !is_kept(record.body, &body) {
         return Err(bad("body: says more than this version can keep"));
     }
+    if record.time.unsigned_abs() > FARTHEST {
+        return Err(bad("time: out of range"));
+    }
     Ok(Observation {
         thread: thread.ok_or_else(|| bad("thread: not a thread id"))?,
         key: key(record.key).ok_or_else(|| bad("key: not 32 hexadecimal digits"))?,
@@ -304,6 +310,7 @@ mod tests {
             ("\"t\"", "\"T\"", "not a thread id"),
             ("\"key\":\"", "\"key\":\"A", "hexadecimal"),
             ("hook", "daemon", "unknown variant `daemon`"),
+            ("-5", "-9223372036854775808", "out of range"),
             ("\"time\"", "\"more\":1,\"time\"", "unknown field `more`"),
             ("{\"k\":\"turn\"", "{\"k\":\"dream\"", "body: unknown variant"),
             ("{\"k\":\"turn\"", "{\"k\":\"turn\",\"mood\":1", "more than this version can keep"),

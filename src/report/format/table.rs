@@ -132,7 +132,10 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     for (why, n) in &c.unpriced_reasons {
         note(*n, &format!("responses unpriced: {}", terminal_text(why)));
     }
-    note(c.unattributed_responses, "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME");
+    note(
+        c.unattributed_responses,
+        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml",
+    );
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
     note(c.uncontracted_responses, "API responses that the contract list has no price of: not in contract USD");
