@@ -139,7 +139,8 @@ fn today() -> Day {
     Day(chrono::Utc::now().date_naive())
 }
 
-/// Writes a file that is either whole or not there, private to the user.
+/// Writes a file that is either whole or not there, private to the user. What is no plain file (a pipe, a device) is written
+/// to as it is, and a link is followed.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_file_with(path, |file| Ok(file.write_all(bytes)?))
 }
@@ -149,9 +150,18 @@ pub(super) fn write_file_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = resolved.as_path();
     let work = || -> anyhow::Result<()> {
-        let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+        if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+            let mut file = BufWriter::new(std::fs::OpenOptions::new().write(true).truncate(true).open(path)?);
+            write(&mut file)?;
+            return Ok(file.flush()?);
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // The name of the temporary file would only confuse.
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
+        let mut file = BufWriter::new(file);
         write(&mut file)?;
         let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;

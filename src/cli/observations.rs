@@ -5,7 +5,7 @@ use super::out;
 use crate::ingest::exchange::{Decoder, Encoder, Item, LineError, MAX_LINE_BYTES};
 use crate::model::{Day, Observation, ThreadId};
 use crate::report::Range;
-use crate::report::format::{terminal_text, thousands};
+use crate::report::format::thousands;
 use crate::store::{Appended, Batch, Store};
 use anyhow::{Context as _, bail};
 use std::fs::File;
@@ -249,7 +249,7 @@ impl Import<'_> {
     fn bad(&mut self, number: u64, why: &str) {
         self.done.bad += 1;
         if self.done.bad <= Self::TOLD {
-            out::talk(&format!("warning: line {number}: {}", terminal_text(why)));
+            out::talk(&format!("warning: line {number}: {why}"));
         }
     }
 }
@@ -260,12 +260,10 @@ fn told(done: &Done, name: &str) -> ExitCode {
     if a.conflicts > 0 {
         out::talk(&format!("warning: {} observations contradict stored ones; see the report's coverage", a.conflicts));
     }
-    let name = terminal_text(name);
     if done.bad > 0 {
         out::talk(&format!("error: {name}: {} lines could not be used", thousands(done.bad)));
     }
     if let Some(why) = &done.broken {
-        let why = terminal_text(why);
         out::talk(&format!(
             "error: {name}: {why}; what was whole is stored; get the file again and import it once more"
         ));

@@ -38,11 +38,6 @@ impl Server {
         self.port
     }
 
-    /// Without a path and without a slash at its end.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// What it has said on stdout so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
