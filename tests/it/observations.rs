@@ -154,3 +154,14 @@ fn foreign_files_are_refused() {
         to.run(&["report", "monthly", "--format", "json", "--no-import"]).ok().json()["rows"] == serde_json::json!([])
     );
 }
+
+#[test]
+fn what_a_newer_version_stored_is_left_out_with_a_word() {
+    let from = machine(&[Feed::Transcripts]);
+    let db = rusqlite::Connection::open(from.home().join("tally.db")).unwrap();
+    let one = "UPDATE observation SET body = '{\"k\":\"dream\"}' WHERE key = (SELECT min(key) FROM observation)";
+    assert_eq!(db.execute(one, []).unwrap(), 1);
+    let out = from.run(&["observations", "export", "all.jsonl", "--no-import"]).fails(1);
+    said(&out, "1 were left out: of a newer codex-tally");
+    let _ = import(&TestEnv::new(), &from.work().join("all.jsonl")).ok();
+}
