@@ -1,6 +1,7 @@
 //! How a response is billed: by evidence, never by assumption.
 
 use crate::model::Channel;
+use std::collections::BTreeSet;
 
 /// What the configuration says where nothing else does.
 pub type DefaultChannel = Option<Channel>;
@@ -28,7 +29,7 @@ pub(super) struct Decision {
 /// Providers that run models on the user's own machine: Codex's built-in ones and their usual names.
 const LOCAL: [&str; 4] = ["ollama", "lmstudio", "lm studio", "oss"];
 
-pub(super) fn decide(e: &Evidence<'_>, default: DefaultChannel) -> Decision {
+pub(super) fn decide(e: &Evidence<'_>, default: DefaultChannel, priced: &BTreeSet<String>) -> Decision {
     let decision = |channel, why: String| Decision { channel, why, assumed_provider: false };
     let provider = e.provider.map(str::to_ascii_lowercase);
     if let Some(p) = provider.as_deref().filter(|p| LOCAL.contains(p)) {
@@ -47,6 +48,7 @@ pub(super) fn decide(e: &Evidence<'_>, default: DefaultChannel) -> Decision {
         return decision(Channel::Chatgpt, "the transcript names a ChatGPT account".into());
     }
     match provider.as_deref() {
+        Some(p) if priced.contains(p) => decision(Channel::Api, format!("provider {p}, named by the price file")),
         Some(p) if p != "openai" => Decision {
             channel: Channel::Api,
             why: format!("custom provider {p}, rated at OpenAI list"),
@@ -66,13 +68,14 @@ mod tests {
     #[test]
     fn evidence_decides_and_nothing_is_assumed() {
         let of = |auth_mode, account, provider, default| {
-            let d = decide(&Evidence { auth_mode, account, provider }, default);
+            let d = decide(&Evidence { auth_mode, account, provider }, default, &["corp".to_string()].into());
             (d.channel, d.assumed_provider)
         };
         assert_eq!(of(Some("Chatgpt"), None, Some("mock"), None), (Channel::Chatgpt, false));
         assert_eq!(of(Some("ApiKey"), Some("acc"), Some("openai"), None), (Channel::Api, false));
         assert_eq!(of(None, Some("acc"), Some("openai"), None), (Channel::Chatgpt, false));
         assert_eq!(of(None, None, Some("mock"), None), (Channel::Api, true));
+        assert_eq!(of(None, None, Some("Corp"), None), (Channel::Api, false));
         assert_eq!(of(None, None, Some("ollama"), Some(Channel::Api)), (Channel::Local, false));
         assert_eq!(of(None, None, Some("OpenAI"), None), (Channel::Unknown, false));
         assert_eq!(of(None, None, Some("openai"), Some(Channel::Api)), (Channel::Api, false));

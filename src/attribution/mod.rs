@@ -6,6 +6,7 @@ mod channel;
 mod owner;
 mod pairing;
 mod responses;
+mod rules;
 mod session;
 #[cfg(test)]
 mod tests;

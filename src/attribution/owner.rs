@@ -1,8 +1,9 @@
 //! Who pays for a response: each field decided on its own, with its reason.
 
+use super::rules::{self, Subjects};
 use super::threads::Group;
 use crate::model::{
-    Body, Context, Meta, Observation, Owner, OwnerField, SourceKind, Strength, Timestamp, uuid_v7_millis,
+    Body, Context, Meta, Observation, Owner, OwnerField, Rule, SourceKind, Strength, Timestamp, uuid_v7_millis,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -82,7 +83,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Decides the owner at a moment.
-    pub fn owner(&self, time: Timestamp) -> Owner {
+    pub fn owner(&self, time: Timestamp, rules: &[Rule]) -> Owner {
         let (otlp, hook) = (self.otlp_at(time), self.at(self.hooks(), time));
         let service = otlp.and_then(|c| c.service.as_deref());
         let source = self.meta.and_then(|m| m.source.as_deref());
@@ -94,11 +95,25 @@ impl<'a> Claims<'a> {
         let team = says.field("team", &["CODEX_TALLY_TEAM", "team.id", "team", "department"], true);
         let cost_centre = says.field("cost centre", &["cost_centre", "cost_center"], false);
         let project = says.field("project", &["project"], false);
-        Owner {
-            team,
-            cost_centre,
-            project: if project.is_attributed() { project } else { self.inferred_project().unwrap_or(project) },
-            user: self.user(&says),
+        let project = if project.is_attributed() { project } else { self.inferred_project().unwrap_or(project) };
+        let mut owner = Owner { team, cost_centre, project, user: self.user(&says) };
+        if !rules.is_empty() {
+            let repository = self.meta.and_then(|m| m.git_remote.as_deref()).and_then(repository_of);
+            rules::apply(rules, &self.subjects(&says, repository.as_deref()), &mut owner);
+        }
+        owner
+    }
+
+    /// What rules can look at, whoever says it.
+    fn subjects<'s>(&'s self, says: &Says<'s>, repository: Option<&'s str>) -> Subjects<'s> {
+        let contexts = || says.hook.into_iter().chain(says.otlp);
+        let declared = contexts().filter_map(|c| c.attributes.get("user.email").map(String::as_str));
+        Subjects {
+            attributes: contexts().map(|c| &c.attributes).collect(),
+            header: says.otlp.and_then(|c| c.team_header.as_deref()),
+            emails: says.otlp.and_then(|c| c.email.as_deref()).into_iter().chain(declared).collect(),
+            repository,
+            directories: self.meta.and_then(|m| m.cwd.as_deref()).into_iter().chain(self.cwd).collect(),
         }
     }
 
@@ -178,7 +193,7 @@ impl Says<'_> {
 }
 
 /// `OTEL_RESOURCE_ATTRIBUTES` is percent-encoded by its users and sent still encoded (Codex 0.169).
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

@@ -8,15 +8,20 @@ use super::threads::{self, Group, Thread};
 use super::tools;
 use super::turns::{Turns, turn_facts};
 use crate::model::{
-    Body, Observation, ResponseFact, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId, Timestamp,
+    Body, Observation, ResponseFact, Rule, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId,
+    Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the configuration adds to what was observed.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The channel of responses of which nothing tells how they are billed.
     pub default_channel: DefaultChannel,
+    /// The administrator's rules on who pays, in order.
+    pub rules: Vec<Rule>,
+    /// Custom providers whose prices are known, in lower case.
+    pub providers: BTreeSet<String>,
 }
 
 /// All sessions (and auxiliary threads) that these observations tell of, in order of their start.
@@ -37,7 +42,7 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         auxiliary,
         started,
         ended,
-        owner: claims.owner(started),
+        owner: claims.owner(started, &options.rules),
         forked_from: group.own_root().and_then(Thread::meta).and_then(|m| m.forked_from.clone()),
         prompts: if auxiliary { 0 } else { group.own_root().map_or(0, prompts) },
         threads: group.threads.iter().map(|t| thread_fact(group, t, &agents, auxiliary)).collect(),
@@ -95,6 +100,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
             provider: provider.or(root.and_then(|m| m.provider.as_deref())),
         },
         c.options.default_channel,
+        &c.options.providers,
     );
     ResponseFact {
         thread: c.thread.id.clone(),
@@ -112,7 +118,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         evidence: j.evidence,
         ambiguous: j.ambiguous,
         conflict: j.conflict,
-        owner: c.claims.owner(j.time),
+        owner: c.claims.owner(j.time, &c.options.rules),
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
     }

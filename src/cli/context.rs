@@ -10,6 +10,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, spool};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The resolved settings of a call.
@@ -18,6 +19,8 @@ pub(super) struct Context {
     pub home: PathBuf,
     pub config: ConfigFile,
     db: PathBuf,
+    /// The rules on who pays, if a file of them was asked for by name.
+    teams: Option<PathBuf>,
 }
 
 impl Context {
@@ -29,13 +32,14 @@ impl Context {
         let path = asked.clone().unwrap_or_else(|| home.join("config.toml"));
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
-        Ok(Context { env, home, config, db })
+        let teams = global.teams.clone().or_else(|| config.teams.clone());
+        Ok(Context { env, home, config, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db") }
+        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db"), teams: None }
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.
@@ -68,8 +72,26 @@ impl Context {
         Ok(summary)
     }
 
+    /// The built-in prices, with the user's own file over them if there is one.
+    pub fn price_book(&self) -> anyhow::Result<PriceBook> {
+        let path = self.config.prices.clone().unwrap_or_else(|| self.home.join("prices.toml"));
+        match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.config.prices.is_none() => {
+                Ok(PriceBook::builtin().clone())
+            }
+            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+            Ok(text) => PriceBook::builtin().with_own(&text).with_context(|| format!("cannot use {}", path.display())),
+        }
+    }
+
     /// The ledger of all that is stored, after reading what is new unless that is not wanted.
     pub fn ledger(&self, no_import: bool) -> anyhow::Result<(Ledger, BTreeMap<String, u64>)> {
+        // A file that is not understood must not cost a long reading first.
+        let rules = match &self.teams {
+            Some(asked) => config::read_teams(asked, true)?,
+            None => config::read_teams(&self.home.join("teams.toml"), false)?,
+        };
+        let book = self.price_book()?;
         let mut store = self.open()?;
         if !no_import {
             match self.sync(&mut store) {
@@ -85,6 +107,8 @@ impl Context {
                 ChannelConfig::Chatgpt => Channel::Chatgpt,
                 ChannelConfig::Local => Channel::Local,
             }),
+            rules,
+            providers: book.providers().clone(),
         };
         let observations = store.observations()?;
         if observations.is_empty() {
@@ -95,7 +119,7 @@ impl Context {
             ));
             out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
         }
-        let ledger = ledger::build(&observations, &options, PriceBook::builtin());
+        let ledger = ledger::build(&observations, &options, &book);
         Ok((ledger, store.counters()?))
     }
 }
@@ -118,19 +142,31 @@ fn today() -> Day {
 /// Writes a file that is either whole or not there, private to the user. What is no plain file (a pipe, a device) is written
 /// to as it is, and a link is followed.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_file_with(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// The same for what is too much to hold: `write` is given the new file, which takes the other's place when it is whole.
+pub(super) fn write_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let path = resolved.as_path();
-    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()));
-    }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
+    let work = || -> anyhow::Result<()> {
+        if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+            let mut file = BufWriter::new(std::fs::OpenOptions::new().write(true).truncate(true).open(path)?);
+            write(&mut file)?;
+            return Ok(file.flush()?);
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The name of the temporary file would only confuse.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
-        std::io::Write::write_all(&mut file, bytes)?;
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    work().with_context(|| format!("cannot write {}", path.display()))
 }

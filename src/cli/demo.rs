@@ -2,7 +2,7 @@
 
 use super::context::{Context, write_file};
 use super::out;
-use crate::model::BillingPeriod;
+use crate::model::{BillingPeriod, Zone};
 use crate::report::{self, Bucket, Dimension, Input, Range, format, grouped};
 use crate::serve::{self, Auth};
 use anyhow::{Context as _, ensure};
@@ -140,7 +140,7 @@ fn unpack_transcripts(dir: &Path) -> anyhow::Result<PathBuf> {
 fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
     let (ledger, counters) = context.ledger(true)?;
     let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
-    let range = Range::of_period(PERIOD.parse::<BillingPeriod>()?);
+    let range = Range::of_period(PERIOD.parse::<BillingPeriod>()?, Zone::UTC);
     let brief = [Dimension::Team, Dimension::Project, Dimension::User, Dimension::Channel, Dimension::Model];
     let monthly = grouped(input, Bucket::Month, &brief, range);
     out::data(format::table(&monthly, out::width()).as_bytes())?;

@@ -4,6 +4,7 @@ mod context;
 mod demo;
 mod hook;
 mod import;
+mod observations;
 mod out;
 mod prices;
 mod report;
@@ -48,6 +49,9 @@ struct Global {
     /// The configuration file [env: CODEX_TALLY_CONFIG] [default: config.toml in the home]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The rules on who pays [default: `teams` in the configuration, else teams.toml in the home]
+    #[arg(long, global = true, value_name = "FILE")]
+    teams: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +68,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Serve(serve::Args),
     Import(import::ImportArgs),
     Sync(import::SyncArgs),
+    #[command(subcommand)]
+    Observations(observations::Command),
     #[command(subcommand)]
     Report(report::Command),
     Show(show::Args),
@@ -93,9 +99,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&context()?, &args),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),
+        Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
-        Command::Prices(command) => prices::run(&command),
+        Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
     }
 }

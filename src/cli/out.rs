@@ -14,6 +14,19 @@ pub(super) fn data(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
+/// Stdout, for data that is too much to hold.
+pub(super) struct Data;
+
+impl Write for Data {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stdout().lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().lock().flush()
+    }
+}
+
 /// Says a line to the user, made safe for a terminal. If nobody listens, nobody misses it.
 pub(super) fn talk(text: &str) {
     for line in text.lines() {

@@ -1,5 +1,6 @@
 //! `prices`: what the price book says.
 
+use super::context::Context;
 use super::out;
 use crate::model::{Day, ServiceTier};
 use crate::pricing::{Level, PriceBook, PriceRow};
@@ -15,6 +16,11 @@ pub(super) enum Command {
   codex-tally prices show gpt-6.1-sol
   codex-tally prices show gpt-5.6-sol --at 2026-08-20 --tier fast")]
     Show(ShowArgs),
+    /// All models with their standard prices on a day, per 1M tokens
+    #[command(after_help = "Examples:
+  codex-tally prices list
+  codex-tally prices list --at 2026-08-20")]
+    List(ListArgs),
     /// Check the price book: promises that ended, models without a rate, prices that look wrong
     #[command(after_help = "Exits 1 if there is a warning or an error.
 
@@ -36,6 +42,13 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// The UTC day, YYYY-MM-DD [default: today]
+    #[arg(long, value_name = "DAY", value_parser = super::report::day)]
+    at: Option<Day>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
     /// Check as if this were today, YYYY-MM-DD
     #[arg(long, value_name = "DAY", value_parser = super::report::day)]
@@ -45,16 +58,17 @@ pub(super) struct CheckArgs {
     all: bool,
 }
 
-pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
+    let book = context.price_book()?;
     match command {
-        Command::Show(args) => show(args),
-        Command::Check(args) => check(args),
+        Command::Show(args) => show(&book, args),
+        Command::List(args) => list(&book, args),
+        Command::Check(args) => check(&book, args),
     }
 }
 
-fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+fn show(book: &PriceBook, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let tier = args.tier.as_deref().map(|t| ServiceTier::from_wire(Some(t)));
-    let book = PriceBook::builtin();
     let rows = book.describe(&args.model, args.at, tier.as_ref())?;
     let mut table = Table::new();
     table.load_style(PLAIN);
@@ -70,6 +84,39 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     text.push('\n');
     out::data(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn list(book: &PriceBook, args: &ListArgs) -> anyhow::Result<ExitCode> {
+    let day = args.at.unwrap_or_else(today);
+    let mut table = Table::new();
+    table.load_style(PLAIN);
+    table.set_header(["model", "list", "from", "until", "input size", "input", "cached", "cache write", "output"]);
+    let (mut listed, mut without) = (0, Vec::new());
+    for model in book.models() {
+        match book.describe(model, Some(day), Some(&ServiceTier::Standard)) {
+            Ok(rows) => {
+                listed += 1;
+                for row in &rows {
+                    let [unit, from, until, _, size, input, cached, write, output] = cells(row);
+                    table.add_row([terminal_text(model), unit, from, until, size, input, cached, write, output]);
+                }
+            }
+            Err(_) => without.push(model),
+        }
+    }
+    let mut text = format!("standard prices of {day} (per 1M tokens; price book of {})\n\n{table}\n", book.as_of());
+    text.push_str(&format!("\n{listed} models with a price on that day"));
+    without.extend(book.unpriced().map(|(model, _)| model));
+    if !without.is_empty() {
+        text.push_str(&format!("; without one: {}", terminal_text(&without.join(", "))));
+    }
+    text.push('\n');
+    out::data(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn today() -> Day {
+    Day(chrono::Utc::now().date_naive())
 }
 
 fn cells(row: &PriceRow) -> [String; 9] {
@@ -108,9 +155,8 @@ fn notes(rows: &[PriceRow]) -> Vec<String> {
     notes
 }
 
-fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let today = args.at.unwrap_or_else(|| Day(chrono::Utc::now().date_naive()));
-    let book = PriceBook::builtin();
+fn check(book: &PriceBook, args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let today = args.at.unwrap_or_else(today);
     let findings = book.check(today);
     let grave = findings.iter().filter(|f| f.level > Level::Notice).count();
     let mut text = String::new();

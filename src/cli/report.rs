@@ -2,7 +2,7 @@
 
 use super::context::{Context, write_file};
 use super::out;
-use crate::model::{BillingPeriod, Coverage, Day};
+use crate::model::{BillingPeriod, Coverage, Day, Zone};
 use crate::report::{Bucket, Dimension, Input, Range, Report, format, grouped, sessions};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,16 @@ use std::process::ExitCode;
   codex-tally report daily --since 2026-10-01 --until 2026-10-07 --by team,model
   codex-tally report session --format json | jq .totals")]
 pub(super) enum Command {
-    /// By UTC day
+    /// By day
     #[command(after_help = "Example:
   codex-tally report daily --since 2026-10-01 --until 2026-10-07 --by team,model")]
     Daily(GroupedArgs),
+    /// By ISO week, which begins on Monday
+    #[command(after_help = "Example:
+  codex-tally report weekly -p 2026-10 --tz Europe/Berlin
+
+A week at the edge of the chosen days holds only those of its days that were chosen.")]
+    Weekly(GroupedArgs),
     /// By billing period (UTC calendar month); as CSV, the monthly cost CSV
     #[command(after_help = "Example:
   codex-tally report monthly -p 2026-10 --format csv --out october.csv")]
@@ -45,12 +51,15 @@ pub(super) struct CommonArgs {
     /// A billing period, YYYY-MM
     #[arg(short, long, value_name = "PERIOD", conflicts_with_all = ["since", "until"])]
     period: Option<BillingPeriod>,
-    /// The first UTC day, YYYY-MM-DD
+    /// The first day, YYYY-MM-DD
     #[arg(long, value_name = "DAY", value_parser = day)]
     since: Option<Day>,
-    /// The last UTC day, inclusive
+    /// The last day, inclusive
     #[arg(long, value_name = "DAY", value_parser = day)]
     until: Option<Day>,
+    /// The time zone of days, weeks and months, for example Europe/Berlin; prices stay with UTC days
+    #[arg(long, value_name = "ZONE", default_value_t = Zone::UTC)]
+    tz: Zone,
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -93,12 +102,13 @@ pub(super) fn day(text: &str) -> Result<Day, String> {
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     let (bucket, by, common) = match command {
         Command::Daily(args) => (Some(Bucket::Day), args.by.as_slice(), &args.common),
+        Command::Weekly(args) => (Some(Bucket::Week), args.by.as_slice(), &args.common),
         Command::Monthly(args) => (Some(Bucket::Month), args.by.as_slice(), &args.common),
         Command::Session(common) => (None, &[][..], common),
     };
     let range = match common.period {
-        Some(period) => Range::of_period(period),
-        None => Range { since: common.since, until: common.until },
+        Some(period) => Range::of_period(period, common.tz),
+        None => Range { since: common.since, until: common.until, zone: common.tz },
     };
     if range.since.zip(range.until).is_some_and(|(since, until)| since > until) {
         return Ok(out::misused("--since is after --until"));

@@ -14,6 +14,10 @@ pub struct ConfigFile {
     pub channel: Option<ChannelConfig>,
     /// More CODEX_HOME folders to read.
     pub codex_homes: Vec<PathBuf>,
+    /// The rules on who pays; a relative path begins where this file is.
+    pub teams: Option<PathBuf>,
+    /// The user's own prices; a relative path begins where this file is.
+    pub prices: Option<PathBuf>,
 }
 
 /// A billing channel, as the file names it.
@@ -37,7 +41,12 @@ impl ConfigFile {
         match std::fs::read_to_string(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(ConfigFile::default()),
             Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
-            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not understood", path.display())),
+            Ok(text) => {
+                let file: ConfigFile =
+                    toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
+                let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
+                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
+            }
         }
     }
 }
@@ -55,6 +64,8 @@ mod tests {
         std::fs::write(&path, "channel = \"api\"\ncodex_homes = [\"/a\"]\n").unwrap();
         let file = ConfigFile::read(&path, true).unwrap();
         assert_eq!((file.channel, file.codex_homes.len()), (Some(ChannelConfig::Api), 1));
+        std::fs::write(&path, "teams = \"rules/teams.toml\"\n").unwrap();
+        assert_eq!(ConfigFile::read(&path, true).unwrap().teams, Some(dir.path().join("rules/teams.toml")));
         std::fs::write(&path, "chanel = \"api\"\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
     }

@@ -2,9 +2,11 @@
 
 mod env;
 mod file;
+mod teams;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile};
+pub use teams::{parse_teams, read_teams};
 
 use std::path::{Path, PathBuf};
 

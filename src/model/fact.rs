@@ -212,6 +212,8 @@ pub struct Coverage {
     pub assumed_provider: u64,
     /// Responses whose price's guarantee had ended when they were made.
     pub stale_price: u64,
+    /// API responses that the user's contract list has no price of.
+    pub uncontracted_responses: u64,
     /// Responses whose sources disagree.
     pub conflicts: u64,
     /// Responses with two possible readings.

@@ -5,8 +5,16 @@ use std::fmt;
 
 /// One conversation: OTLP's `conversation.id`, and the id in a transcript's file name. Seen as UUIDv7 in every Codex version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct ThreadId(String);
+
+impl TryFrom<String> for ThreadId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        ThreadId::new(&id).ok_or("not a thread id")
+    }
+}
 
 impl ThreadId {
     /// The longest id that is kept; longer ones are foreign nonsense and are refused.
@@ -100,5 +108,7 @@ mod tests {
         assert!(ThreadId::new("a b").is_none());
         assert!(ThreadId::new(&"x".repeat(129)).is_none());
         assert_eq!(ThreadId::new("ABC").unwrap().as_str(), "abc");
+        assert!(serde_json::from_str::<ThreadId>(r#""a b""#).is_err());
+        assert_eq!(serde_json::to_string(&serde_json::from_str::<ThreadId>(r#""Ab""#).unwrap()).unwrap(), r#""ab""#);
     }
 }

@@ -95,6 +95,10 @@ pub struct Priced {
     pub api_equivalent: Option<Amount>,
     /// The rates behind `list`, or behind `api_equivalent` where `list` is absent.
     pub rate: Option<RateUsed>,
+    /// The amount of API usage on the user's own contract list; beside the list price, never instead of it.
+    pub contract: Option<Amount>,
+    /// There is a contract list, and it has no price of this API usage.
+    pub uncontracted: bool,
     /// The price was only guaranteed through an earlier day than the response's.
     pub stale: bool,
 }

@@ -6,8 +6,10 @@ mod ids;
 mod line;
 mod observation;
 mod owner;
+mod rule;
 mod time;
 mod usage;
+mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico};
 pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact};
@@ -18,5 +20,7 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use rule::{Matcher, Rule, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use zone::{ParseZoneError, Zone};

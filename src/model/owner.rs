@@ -16,6 +16,8 @@ pub enum Strength {
     Inferred,
     /// Said by a `codex exec` or stand-alone terminal process of itself.
     FirstHand,
+    /// A rule of `teams.toml`: the administrator's word.
+    Rule,
 }
 
 /// One decided field with its reason.

@@ -57,6 +57,12 @@ impl Day {
         BillingPeriod { year: self.0.year(), month: self.0.month() }
     }
 
+    /// The ISO week it belongs to, which begins on Monday: `2026-W47`.
+    pub fn week(self) -> String {
+        let week = self.0.iso_week();
+        format!("{:04}-W{:02}", week.year(), week.week())
+    }
+
     /// The day after; the last day that can be written is its own successor.
     pub fn next(self) -> Self {
         Day(self.0.succ_opt().unwrap_or(self.0))
@@ -132,6 +138,22 @@ mod tests {
         assert_eq!(p.last_day().to_string(), "2026-12-31");
         for bad in ["2026", "2026-13", "2026-1", "26-01", "2026-01-01", ""] {
             assert!(bad.parse::<BillingPeriod>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_and_may_be_of_another_year() {
+        let week = |day: &str| Day::parse(day).unwrap().week();
+        for (day, expected) in [
+            ("2026-11-15", "2026-W46"),
+            ("2026-11-16", "2026-W47"),
+            ("2026-11-22", "2026-W47"),
+            ("2026-12-31", "2026-W53"),
+            ("2027-01-03", "2026-W53"),
+            ("2027-01-04", "2027-W01"),
+            ("2024-12-30", "2025-W01"),
+        ] {
+            assert_eq!(week(day), expected, "{day}");
         }
     }
 

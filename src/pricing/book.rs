@@ -4,7 +4,7 @@ use super::load::{self, PriceBookError};
 use super::rate::{Period, Rated, Request, rate};
 use super::resolve::{Found, resolve};
 use crate::model::{Amount, Channel, Day, Priced, ServiceTier, TokenUsage, Unit, Unpriced};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// Dated list prices of one provider, checked.
@@ -17,6 +17,10 @@ pub struct PriceBook {
     pub(super) models: BTreeMap<String, Model>,
     pub(super) unpriced: BTreeMap<String, String>,
     pub(super) fees: BTreeMap<String, Fee>,
+    /// Names of custom providers whose list this is, in lower case.
+    pub(super) providers: BTreeSet<String>,
+    /// Negotiated prices by model.
+    pub(super) contract: BTreeMap<String, Model>,
     pub(super) hash: String,
 }
 
@@ -48,7 +52,7 @@ impl PriceBook {
 
     /// Reads and checks a price file.
     pub fn parse(text: &str) -> Result<PriceBook, PriceBookError> {
-        load::load(text)
+        load::load(text, None)
     }
 
     /// What a response costs on the public list of its channel, and on the API list where that is a useful comparison.
@@ -64,7 +68,10 @@ impl PriceBook {
         let on = |unit| self.rate_on(unit, model, tier, day, usage);
         match channel {
             Channel::Local => Priced::default(),
-            Channel::Api => own(on(Unit::Usd)),
+            Channel::Api => {
+                let contract = self.on_contract(model, tier, day, usage);
+                Priced { contract, uncontracted: self.has_contract() && contract.is_none(), ..own(on(Unit::Usd)) }
+            }
             Channel::Chatgpt => compared(own(on(Unit::Credit)), on(Unit::Usd)),
             Channel::Unknown => compared(own(Rated::none(Unpriced::UnknownChannel)), on(Unit::Usd)),
         }
@@ -133,7 +140,7 @@ fn own(rated: Rated) -> Priced {
         Ok(amount) => (Some(amount), None),
         Err(why) => (None, Some(why)),
     };
-    Priced { list, unpriced, api_equivalent: None, rate: rated.rate, stale: rated.stale }
+    Priced { list, unpriced, rate: rated.rate, stale: rated.stale, ..Priced::default() }
 }
 
 /// Adds what the API list says; its rates are shown only where the own list has no amount.

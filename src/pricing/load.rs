@@ -1,6 +1,7 @@
 //! From the price file to the book: every check, and every multiplier resolved to integer rates.
 
 use super::book::{Fee, Model, PriceBook};
+use super::own::check_contract;
 use super::rate::{Period, Rates, TierRates};
 use super::wire;
 use crate::model::{Amount, Day, ServiceTier, Unit, parse_pico};
@@ -83,21 +84,19 @@ impl Place {
     }
 }
 
-/// Reads and checks a price file.
-pub(super) fn load(text: &str) -> Loaded<PriceBook> {
+/// Reads and checks a price file. Its aliases may also point to models of `base`.
+pub(super) fn load(text: &str, base: Option<&PriceBook>) -> Loaded<PriceBook> {
     let root = Place("file".to_string());
     let file: wire::File = toml::from_str(text).or_else(|e| root.err(e.to_string().trim_end()))?;
     if file.format != 1 {
         return root.err(format!("format {} is not known; this version reads format 1", file.format));
     }
     let as_of = root.day("as_of", &file.as_of)?;
-    let mut models = BTreeMap::new();
-    for model in &file.model {
-        let place = Place(format!("model {}", model.name));
-        place.name(&model.name)?;
-        if models.insert(model.name.clone(), load_model(&place, model, &file.sources)?).is_some() {
-            return place.err("listed twice; merge its periods");
-        }
+    let models = load_models("model", &file.model, &file.sources)?;
+    let contract = load_models("contract", &file.contract, &file.sources)?;
+    check_contract(&contract)?;
+    if file.providers.iter().chain([&file.provider]).any(|name| name.trim().is_empty()) {
+        return root.err("a provider's name is empty; remove it");
     }
     let mut unpriced = BTreeMap::new();
     for none in &file.unpriced {
@@ -110,11 +109,29 @@ pub(super) fn load(text: &str) -> Loaded<PriceBook> {
             return place.err("listed twice; keep one");
         }
     }
-    check_aliases(&file.aliases, &models, &unpriced)?;
+    let known = |name: &String| models.contains_key(name) || base.is_some_and(|b| b.models.contains_key(name));
+    check_aliases(&file.aliases, &models, &unpriced, known)?;
     let fees = load_fees(&file)?;
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    let providers = file.providers.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
     let (provider, sources, aliases) = (file.provider, file.sources, file.aliases);
-    Ok(PriceBook { provider, as_of, sources, aliases, models, unpriced, fees, hash })
+    Ok(PriceBook { provider, as_of, sources, aliases, models, unpriced, fees, providers, contract, hash })
+}
+
+fn load_models(
+    what: &str,
+    listed: &[wire::Model],
+    sources: &BTreeMap<String, String>,
+) -> Loaded<BTreeMap<String, Model>> {
+    let mut models = BTreeMap::new();
+    for model in listed {
+        let place = Place(format!("{what} {}", model.name));
+        place.name(&model.name)?;
+        if models.insert(model.name.clone(), load_model(&place, model, sources)?).is_some() {
+            return place.err("listed twice; merge its periods");
+        }
+    }
+    Ok(models)
 }
 
 /// An alias names a model directly, so that no chain and no circle can arise, and hides nothing.
@@ -122,6 +139,7 @@ fn check_aliases(
     aliases: &BTreeMap<String, String>,
     models: &BTreeMap<String, Model>,
     unpriced: &BTreeMap<String, String>,
+    known: impl Fn(&String) -> bool,
 ) -> Loaded<()> {
     for (alias, target) in aliases {
         let place = Place(format!("alias {alias}"));
@@ -132,7 +150,7 @@ fn check_aliases(
         if aliases.contains_key(target) {
             return place.err(format!("points to the alias `{target}`; point it to a model"));
         }
-        if !models.contains_key(target) {
+        if !known(target) {
             return place.err(format!("points to `{target}`, which is no model with prices; correct the name"));
         }
     }

@@ -8,6 +8,7 @@ mod book;
 mod describe;
 mod findings;
 mod load;
+mod own;
 mod rate;
 mod resolve;
 mod wire;

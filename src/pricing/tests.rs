@@ -1,6 +1,7 @@
 //! What the price book says, checked against sums done by hand.
 
 mod load;
+mod own;
 
 use super::PriceBook;
 use super::findings::Level;

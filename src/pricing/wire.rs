@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 pub(super) struct File {
     pub(super) format: u32,
     pub(super) provider: String,
+    /// More names of providers, in a user's own file.
+    #[serde(default)]
+    pub(super) providers: Vec<String>,
     pub(super) as_of: String,
     pub(super) sources: BTreeMap<String, String>,
     #[serde(default)]
@@ -19,6 +22,9 @@ pub(super) struct File {
     pub(super) model: Vec<Model>,
     #[serde(default)]
     pub(super) unpriced: Vec<NoPrice>,
+    /// What was negotiated, in a user's own file.
+    #[serde(default)]
+    pub(super) contract: Vec<Model>,
 }
 
 /// A fee per call.

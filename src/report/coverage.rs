@@ -19,10 +19,11 @@ pub fn coverage(input: Input<'_>, lines: &[&Line], range: Range) -> Coverage {
         c.unattributed_responses += u64::from(!r.owner.team.is_attributed());
         c.assumed_provider += u64::from(r.assumed_provider);
         c.stale_price += u64::from(line.priced.stale);
+        c.uncontracted_responses += u64::from(line.priced.uncontracted);
         c.conflicts += u64::from(r.conflict);
         c.ambiguous += u64::from(r.ambiguous);
     }
-    for session in input.sessions.iter().filter(|s| range.contains(s.started.day())) {
+    for session in input.sessions.iter().filter(|s| range.has(s.started)) {
         c.unmetered_attempts += session.unmetered_attempts;
         c.quarantined += session.quarantined.len() as u64;
     }

@@ -1,4 +1,4 @@
-//! Daily and monthly reports: rows by any of the dimensions.
+//! Daily, weekly and monthly reports: rows by any of the dimensions.
 
 use super::coverage::coverage;
 use super::measures::{Measures, columns};
@@ -10,10 +10,23 @@ use std::collections::{BTreeMap, HashMap};
 /// How time is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bucket {
-    /// By UTC day.
+    /// By day.
     Day,
-    /// By billing period.
+    /// By ISO week.
+    Week,
+    /// By calendar month; in UTC, the billing period.
     Month,
+}
+
+impl Bucket {
+    /// The name of the report, and the heading of its first column.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Bucket::Day => ("daily", "day"),
+            Bucket::Week => ("weekly", "week"),
+            Bucket::Month => ("monthly", "month"),
+        }
+    }
 }
 
 /// What rows can be grouped by.
@@ -102,10 +115,10 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of_line(line: &'a Line) -> Self {
+    fn of_line(line: &'a Line, day: Day) -> Self {
         let r = &line.response;
         Keys {
-            day: r.time.day(),
+            day,
             status: line.status,
             class: line.class,
             corrects: line.corrects_period.map(|p| p.to_string()).unwrap_or_default(),
@@ -151,6 +164,7 @@ impl<'a> Keys<'a> {
     fn row(&self, bucket: Bucket, by: &[Dimension]) -> Vec<String> {
         let period = match bucket {
             Bucket::Day => self.day.to_string(),
+            Bucket::Week => self.day.week(),
             Bucket::Month => self.day.period().to_string(),
         };
         let mut row = vec![period];
@@ -160,21 +174,21 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// A daily or monthly report.
+/// A daily, weekly or monthly report.
 pub fn grouped(input: Input<'_>, bucket: Bucket, by: &[Dimension], range: Range) -> Report {
     let mut rows: BTreeMap<Vec<String>, Measures> = BTreeMap::new();
     let mut totals = Measures::default();
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.contains(l.response.time.day())).collect();
+    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.has(l.response.time)).collect();
     for line in &lines {
-        rows.entry(Keys::of_line(line).row(bucket, by)).or_default().add_line(line);
+        rows.entry(Keys::of_line(line, range.day(line.response.time)).row(bucket, by)).or_default().add_line(line);
         totals.add_line(line);
     }
     let callers = Callers::of(input.lines);
     let mut tools: BTreeMap<Vec<String>, Tools> = BTreeMap::new();
     for session in input.sessions {
-        for call in session.tool_calls.iter().filter(|c| range.contains(c.time.day())) {
-            let mut keys = callers.of_call(call).unwrap_or_else(|| Keys::of_session(session, call.time.day()));
-            keys.day = call.time.day();
+        for call in session.tool_calls.iter().filter(|c| range.has(c.time)) {
+            let day = range.day(call.time);
+            let mut keys = callers.of_call(call, day).unwrap_or_else(|| Keys::of_session(session, day));
             keys.values[9] = &call.name;
             let row = keys.row(bucket, by);
             rows.entry(row.clone()).or_default().tool_calls += 1;
@@ -195,10 +209,7 @@ pub fn grouped(input: Input<'_>, bucket: Bucket, by: &[Dimension], range: Range)
     let all = tools.values().fold(Tools::default(), Tools::plus);
     total_cells.extend(by_tool.then(|| all.cells()).into_iter().flatten());
     Report {
-        name: match bucket {
-            Bucket::Day => "daily",
-            Bucket::Month => "monthly",
-        },
+        name: bucket.names().0,
         range,
         columns: all_columns(bucket, by),
         rows: rows.into_iter().map(row).collect(),
@@ -213,8 +224,7 @@ fn text(value: String) -> Cell {
 
 fn all_columns(bucket: Bucket, by: &[Dimension]) -> Vec<Column> {
     let column = |name, title| Column { name, title, kind: Kind::Text };
-    let period = if bucket == Bucket::Day { "day" } else { "month" };
-    let mut columns = vec![column("period", Some(period))];
+    let mut columns = vec![column("period", Some(bucket.names().1))];
     columns.extend(by.iter().map(|d| column(d.name(), Some(d.name()))));
     columns.extend(["status", "class", "corrects_period"].map(|name| column(name, None)));
     columns.extend(self::columns());
@@ -266,9 +276,9 @@ impl<'a> Callers<'a> {
         Callers(by_thread)
     }
 
-    fn of_call(&self, call: &ToolCallFact) -> Option<Keys<'a>> {
+    fn of_call(&self, call: &ToolCallFact, day: Day) -> Option<Keys<'a>> {
         let lines = self.0.get(&call.thread)?;
         let after = lines.partition_point(|(time, _)| *time <= call.time);
-        lines.get(after.saturating_sub(1)).map(|(_, line)| Keys::of_line(line))
+        lines.get(after.saturating_sub(1)).map(|(_, line)| Keys::of_line(line, day))
     }
 }

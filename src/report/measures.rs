@@ -16,6 +16,7 @@ pub(super) struct Measures {
     credits: Sum,
     api_equivalent: Sum,
     unpriced_tokens: u64,
+    contract_usd: Sum,
 }
 
 /// A sum that knows whether anything was added: nothing is not 0.
@@ -50,6 +51,9 @@ impl Measures {
         }
         if let Some(amount) = line.priced.api_equivalent {
             self.api_equivalent.add(amount);
+        }
+        if let Some(amount) = line.priced.contract {
+            self.contract_usd.add(amount);
         }
         if line.priced.unpriced.is_some() {
             self.unpriced_tokens += r.usage.total();
@@ -87,6 +91,7 @@ impl Measures {
             self.credits.cell(),
             self.api_equivalent.cell(),
             count(self.unpriced_tokens),
+            self.contract_usd.cell(),
         ]
     }
 }
@@ -111,5 +116,6 @@ pub(super) fn columns() -> Vec<Column> {
         amount("chatgpt_credits", Some("credits")),
         amount("api_equivalent_usd", Some("API equiv.")),
         count("unpriced_tokens", Some("unpriced")),
+        amount("contract_usd", Some("contract USD")),
     ]
 }

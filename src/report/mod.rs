@@ -14,7 +14,7 @@ pub use sessions::sessions;
 pub use show::show;
 pub use table::{Cell, Column, Kind, Report};
 
-use crate::model::{BillingPeriod, Day, Line, SessionFact};
+use crate::model::{BillingPeriod, Day, Line, SessionFact, Timestamp, Zone};
 use std::collections::BTreeMap;
 
 /// What reports are made of.
@@ -35,12 +35,24 @@ pub struct Range {
     pub since: Option<Day>,
     /// The last day.
     pub until: Option<Day>,
+    /// Whose days they are.
+    pub zone: Zone,
 }
 
 impl Range {
-    /// The days of a billing period.
-    pub fn of_period(period: BillingPeriod) -> Self {
-        Range { since: Some(period.first_day()), until: Some(period.last_day()) }
+    /// The days of a calendar month.
+    pub fn of_period(period: BillingPeriod, zone: Zone) -> Self {
+        Range { since: Some(period.first_day()), until: Some(period.last_day()), zone }
+    }
+
+    /// The day that a moment falls on.
+    pub fn day(&self, time: Timestamp) -> Day {
+        self.zone.day(time)
+    }
+
+    /// Whether a moment falls on one of the days.
+    pub fn has(&self, time: Timestamp) -> bool {
+        self.contains(self.day(time))
     }
 
     /// Whether a day is among them.

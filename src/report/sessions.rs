@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The sessions that started, had a turn, a response or a tool call in the range, with what of them is in it.
 pub fn sessions(input: Input<'_>, range: Range) -> Report {
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.contains(l.response.time.day())).collect();
+    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.has(l.response.time)).collect();
     let mut by_session: HashMap<&ThreadId, Vec<&Line>> = HashMap::new();
     for line in &lines {
         by_session.entry(&line.response.session).or_default().push(line);
@@ -17,9 +17,9 @@ pub fn sessions(input: Input<'_>, range: Range) -> Report {
     let (mut rows, mut totals, mut sums) = (Vec::new(), Measures::default(), [0; 4]);
     for session in input.sessions {
         let lines = by_session.get(&session.session).map_or(&[][..], Vec::as_slice);
-        let calls: Vec<_> = session.tool_calls.iter().filter(|c| range.contains(c.time.day())).collect();
-        let turns: Vec<_> = session.turns.iter().filter(|t| range.contains(t.started.day())).collect();
-        let started = range.contains(session.started.day());
+        let calls: Vec<_> = session.tool_calls.iter().filter(|c| range.has(c.time)).collect();
+        let turns: Vec<_> = session.turns.iter().filter(|t| range.has(t.started)).collect();
+        let started = range.has(session.started);
         if lines.is_empty() && calls.is_empty() && turns.is_empty() && !started {
             continue;
         }

@@ -64,8 +64,10 @@ fn cost<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> String {
         amounts.map(|a| i128::from(a.pico)).reduce(|a, b| a + b)
     };
     let unpriced: u64 = lines.clone().filter(|l| l.priced.unpriced.is_some()).map(|l| l.response.usage.total()).sum();
+    let contract = lines.clone().filter_map(|l| l.priced.contract).map(|a| i128::from(a.pico)).reduce(|a, b| a + b);
     let mut parts = Vec::new();
     parts.extend(sum(Unit::Usd).map(|pico| format!("{} USD at list", amount(pico))));
+    parts.extend(contract.map(|pico| format!("{} USD by contract", amount(pico))));
     parts.extend(sum(Unit::Credit).map(|pico| format!("{} credits", amount(pico))));
     if unpriced > 0 {
         parts.push(format!("{} tokens unpriced", thousands(unpriced)));

@@ -41,7 +41,7 @@ pub enum Cell {
 /// A report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// `daily`, `monthly` or `session`.
+    /// `daily`, `weekly`, `monthly` or `session`.
     pub name: &'static str,
     /// The days asked for.
     pub range: Range,

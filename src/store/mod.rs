@@ -89,6 +89,13 @@ pub trait Store: Send {
     /// All observations, grouped by thread, in an order that does not depend on when they came.
     fn observations(&self) -> anyhow::Result<Vec<Observation>>;
 
+    /// Gives all observations to `each`, in the same order, without holding them all. Returns how many there are beyond
+    /// these that only a newer version can use.
+    fn scan(&self, each: &mut dyn FnMut(Observation) -> anyhow::Result<()>) -> anyhow::Result<u64> {
+        self.observations()?.into_iter().try_for_each(each)?;
+        Ok(0)
+    }
+
     /// Where reading of a file stopped.
     fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>>;
 

@@ -4,8 +4,16 @@ use crate::support::TestEnv;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/cost-csv.md", "hooks/config.toml"];
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/cost-csv.md",
+    "docs/prices.md",
+    "docs/teams.md",
+    "hooks/config.toml",
+];
 
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -23,7 +31,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 2] = ["report", "prices"];
+const GROUPS: [&str; 3] = ["report", "prices", "observations"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -65,12 +73,16 @@ fn every_command_has_help_with_an_example() {
         "serve",
         "import",
         "sync",
+        "observations export",
+        "observations import",
         "report",
         "report daily",
+        "report weekly",
         "report monthly",
         "report session",
         "show",
         "prices show",
+        "prices list",
         "prices check",
         "demo",
     ];
@@ -95,6 +107,7 @@ fn usage_errors_say_what_to_do_and_exit_2() {
         (&["report", "monthly", "--by", "colour"], "cost_centre"),
         (&["report", "monthly", "-p", "2026-11", "--since", "2026-11-01"], "cannot be used with"),
         (&["prices", "show"], "MODEL"),
+        (&["report", "weekly", "--tz", "Mars/Olympus"], "Europe/Berlin"),
         (&["nonsense"], "unrecognized subcommand"),
     ] {
         let out = env.run(args).fails(2);

@@ -1,7 +1,7 @@
 //! Who pays, and why.
 
 use super::*;
-use crate::model::{Owner, Strength, UNATTRIBUTED};
+use crate::model::{Matcher, Owner, Rule, Strength, Subject, UNATTRIBUTED};
 
 const EXEC: &str = "codex_exec";
 const DAEMON: &str = "codex-app-server";
@@ -163,4 +163,20 @@ fn the_owner_is_that_of_the_moment() {
     }
     let teams: Vec<_> = only(&all).responses.into_iter().map(|r| r.owner.team.value).collect();
     assert_eq!(teams, ["first", "second"]);
+}
+
+#[test]
+fn a_rule_may_use_what_a_daemon_claims_and_is_stronger_than_what_exec_says() {
+    let matchers = vec![Matcher { subject: Subject::Attribute("team.id".into()), glob: "plat*".into() }];
+    let rule = Rule { name: "p".into(), matchers, team: Some("platform".into()), ..Rule::default() };
+    let options = Options { rules: vec![rule], ..Options::default() };
+    for service in [EXEC, DAEMON] {
+        let of = |claim| {
+            let all = session(Some(telemetry(1, service, &[("team.id", claim)])), None, None);
+            sessions(&all, &options).remove(0).responses.remove(0).owner.team
+        };
+        let team = of("plat-old");
+        assert_eq!((team.value.as_str(), team.strength), ("platform", Strength::Rule), "{}", team.why);
+        assert!(of("sales").strength < Strength::Rule, "{service}");
+    }
 }

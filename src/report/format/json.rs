@@ -49,7 +49,7 @@ impl Serialize for Period {
         let mut map = s.serialize_map(Some(3))?;
         map.serialize_entry("since", &self.0.since.map(|d| d.to_string()))?;
         map.serialize_entry("until", &self.0.until.map(|d| d.to_string()))?;
-        map.serialize_entry("tz", "UTC")?;
+        map.serialize_entry("tz", &self.0.zone.to_string())?;
         map.end()
     }
 }
@@ -103,6 +103,7 @@ impl Serialize for CoverageJson<'_> {
         map.serialize_entry("unattributed_responses", &c.unattributed_responses)?;
         map.serialize_entry("assumed_provider", &c.assumed_provider)?;
         map.serialize_entry("stale_price", &c.stale_price)?;
+        map.serialize_entry("uncontracted_responses", &c.uncontracted_responses)?;
         map.serialize_entry("conflicts", &c.conflicts)?;
         map.serialize_entry("ambiguous", &c.ambiguous)?;
         map.serialize_entry("quarantined", &c.quarantined)?;

@@ -70,12 +70,13 @@ fn is_shown(report: &Report, i: usize) -> bool {
 }
 
 fn days(range: Range) -> String {
+    let zone = range.zone;
     match (range.since, range.until) {
-        (None, None) => "all days (UTC)".to_string(),
-        (Some(since), None) => format!("since {since} (UTC days)"),
-        (None, Some(until)) => format!("until {until} (UTC days)"),
-        (Some(since), Some(until)) if since == until => format!("{since} (UTC day)"),
-        (Some(since), Some(until)) => format!("{since} to {until} (UTC days)"),
+        (None, None) => format!("all days ({zone})"),
+        (Some(since), None) => format!("since {since} ({zone} days)"),
+        (None, Some(until)) => format!("until {until} ({zone} days)"),
+        (Some(since), Some(until)) if since == until => format!("{since} ({zone} day)"),
+        (Some(since), Some(until)) => format!("{since} to {until} ({zone} days)"),
     }
 }
 
@@ -146,9 +147,13 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     for (why, n) in &c.unpriced_reasons {
         note(*n, &format!("responses unpriced: {}", terminal_text(why)));
     }
-    note(c.unattributed_responses, "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME");
+    note(
+        c.unattributed_responses,
+        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml",
+    );
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
+    note(c.uncontracted_responses, "API responses that the contract list has no price of: not in contract USD");
     note(c.unmetered_attempts, "requests brought no usage: possibly billed, not priced");
     note(c.conflicts, "responses on which sources disagree");
     note(c.ambiguous, "responses with two possible readings");

@@ -93,11 +93,20 @@ impl Store for SqliteStore {
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
+        let mut all = Vec::new();
+        self.scan(&mut |o| {
+            all.push(o);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(Observation) -> anyhow::Result<()>) -> anyhow::Result<u64> {
         let sql = "SELECT t.thread_id, o.key, o.source, o.time_ns, o.body FROM thread t JOIN observation o ON o.thread = t.id \
                    ORDER BY t.thread_id, o.key, o.variant";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
-        let mut all = Vec::new();
+        let mut newer = 0;
         while let Some(row) = rows.next()? {
             let thread = ThreadId::new(row.get_ref(0)?.as_str()?);
             let key: [u8; 16] = row.get_ref(1)?.as_blob()?.try_into().context("a stored key is damaged")?;
@@ -106,10 +115,12 @@ impl Store for SqliteStore {
             // Kinds that a newer version stored stay where they are; this version cannot use them.
             if let (Some(thread), Some(source), Ok(body)) = (thread, source, body) {
                 let time = Timestamp(row.get(3)?);
-                all.push(Observation { thread, key: Key(key), source, time, body });
+                each(Observation { thread, key: Key(key), source, time, body })?;
+            } else {
+                newer += 1;
             }
         }
-        Ok(all)
+        Ok(newer)
     }
 
     fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {

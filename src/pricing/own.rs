@@ -1,0 +1,130 @@
+//! A user's own price file over the built-in list: more models, other names, providers that are known, and a contract list.
+
+use super::book::{Model, PriceBook};
+use super::load::{self, PriceBookError};
+use super::rate::{Request, rate};
+use crate::model::{Amount, Day, ServiceTier, TokenUsage, Unit};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl PriceBook {
+    /// This book with what a file adds to it. A price that this book has is never changed.
+    ///
+    /// # Errors
+    /// The file is not understood, or it contradicts this book.
+    pub fn with_own(&self, text: &str) -> Result<PriceBook, PriceBookError> {
+        let own = load::load(text, Some(self))?;
+        let mut book = self.clone();
+        for (name, model) in own.models {
+            let place = format!("model {name}");
+            no_alias(self, &place, &name)?;
+            book.unpriced.remove(&name);
+            add(
+                &mut book.models,
+                &place,
+                name,
+                model,
+                "the built-in list has it; what you pay belongs under [[contract]]",
+            )?;
+        }
+        for (name, reason) in own.unpriced {
+            let place = format!("unpriced {name}");
+            if book.models.contains_key(&name) {
+                return err(place, "the built-in list has a price of it; remove the entry");
+            }
+            no_alias(self, &place, &name)?;
+            book.unpriced.insert(name, reason);
+        }
+        for (alias, target) in own.aliases {
+            let place = format!("alias {alias}");
+            if book.models.contains_key(&alias) || book.unpriced.contains_key(&alias) {
+                return err(place, "hides a model of the same name; remove one of the two");
+            }
+            add(&mut book.aliases, &place, alias, target, "the built-in list has this alias; remove it")?;
+        }
+        for (name, fee) in own.fees {
+            let place = format!("fee {name}");
+            add(&mut book.fees, &place, name, fee, "the built-in list has it; remove the entry")?;
+        }
+        for (key, source) in own.sources {
+            if self.sources.get(&key).is_some_and(|known| *known != source) {
+                return err(
+                    format!("source {key}"),
+                    "the built-in list uses this key for another source; choose another key",
+                );
+            }
+            book.sources.insert(key, source);
+        }
+        for name in own.contract.keys() {
+            if !book.models.contains_key(name) && !book.unpriced.contains_key(name) {
+                let problem = "no such model; correct the name, or list it under [[model]] or, without a public price, [[unpriced]]";
+                return err(format!("contract {name}"), problem);
+            }
+        }
+        book.contract = own.contract;
+        book.providers.extend(own.providers);
+        book.providers.insert(own.provider.to_ascii_lowercase());
+        let both = Sha256::digest(format!("{}{}", self.hash, own.hash).as_bytes());
+        book.hash = both.iter().map(|b| format!("{b:02x}")).collect();
+        Ok(book)
+    }
+
+    /// The providers that a user's own file names, in lower case: the list is known to be theirs too.
+    pub fn providers(&self) -> &BTreeSet<String> {
+        &self.providers
+    }
+
+    /// Whether there is a contract list.
+    pub fn has_contract(&self) -> bool {
+        !self.contract.is_empty()
+    }
+
+    /// What a response costs on the contract list; `None` if that does not have its model, day, tier or size.
+    pub(super) fn on_contract(
+        &self,
+        model: Option<&str>,
+        tier: &ServiceTier,
+        day: Day,
+        usage: &TokenUsage,
+    ) -> Option<Amount> {
+        let raw = model?;
+        let plain = raw.trim().to_ascii_lowercase();
+        let name = self.find(raw).map_or(plain.as_str(), |(found, _)| found.name);
+        let prices = self.contract.get(name)?;
+        rate(&prices.usd, Unit::Usd, &Request { model: name, resolved_by: None, tier, day, usage }).amount.ok()
+    }
+}
+
+fn err<T>(place: String, problem: &str) -> Result<T, PriceBookError> {
+    Err(PriceBookError { place, problem: problem.to_string() })
+}
+
+fn add<T>(
+    to: &mut BTreeMap<String, T>,
+    place: &str,
+    name: String,
+    value: T,
+    known: &str,
+) -> Result<(), PriceBookError> {
+    match to.insert(name, value) {
+        Some(_) => err(place.to_string(), known),
+        None => Ok(()),
+    }
+}
+
+fn no_alias(base: &PriceBook, place: &str, name: &str) -> Result<(), PriceBookError> {
+    match base.aliases.get(name) {
+        Some(target) => {
+            err(place.to_string(), &format!("the built-in list has it as a name of {target}; choose another"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks that contract prices are in USD: credits are sold by no contract list.
+pub(super) fn check_contract(contract: &BTreeMap<String, Model>) -> Result<(), PriceBookError> {
+    match contract.iter().find(|(_, m)| !m.credits.is_empty() || m.no_credits.is_some()) {
+        Some((name, _)) => err(format!("contract {name}"), "contract prices are in USD; remove the credit rates"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,83 @@
+//! A user's own price file through the program: providers, models, the contract beside the list.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{TestEnv, Transcript};
+
+/// A response of 10,000 input tokens of each provider and model.
+fn machine() -> TestEnv {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    for ((provider, model), n) in
+        [("corp-gateway", "gpt-5.5"), ("corp-gateway", "corp-coder"), ("other", "gpt-5.4")].iter().zip(1..)
+    {
+        let transcript = Transcript::new(n);
+        let text = transcript.head() + &transcript.record(10_000);
+        let text =
+            text.replace("\"gpt-5.5\"", &format!("\"{model}\"")).replace("\"openai\"", &format!("\"{provider}\""));
+        std::fs::write(transcript.path(&env), text).unwrap();
+    }
+    env
+}
+
+fn example() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prices.toml")).unwrap()
+}
+
+fn monthly(env: &TestEnv) -> Value {
+    env.run(&["report", "monthly", "--by", "model", "--format", "json"]).ok().json()
+}
+
+#[test]
+fn the_contract_stands_beside_the_list_and_providers_are_known() {
+    let env = machine();
+    let before = monthly(&env);
+    let coverage = |report: &Value| {
+        ["assumed_provider", "unpriced_responses", "uncontracted_responses"]
+            .map(|name| report["coverage"][name].as_u64().unwrap())
+    };
+    assert_eq!(coverage(&before), [3, 1, 0]);
+    assert_eq!(before["totals"]["contract_usd"], Value::Null);
+    std::fs::write(env.home().join("prices.toml"), example()).unwrap();
+    let report = monthly(&env);
+    assert_eq!(coverage(&report), [1, 0, 2]);
+    let rows: Vec<_> = report["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| json!([r["model"], r["list_usd"], r["contract_usd"]]))
+        .collect();
+    let expected = [
+        json!(["corp-coder", "0.010004000000", null]),
+        json!(["gpt-5.4", "0.025015000000", null]),
+        json!(["gpt-5.5", "0.050030000000", "0.042525500000"]),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(report["totals"]["contract_usd"], "0.042525500000");
+    let table = env.run(&["report", "monthly", "--by", "model"]).ok().stdout;
+    assert!(table.contains("contract USD") && table.contains("0.0425"), "{table}");
+    assert!(table.contains("2 API responses that the contract list has no price of"), "{table}");
+    let shown = env.run(&["show", "000000000001"]).ok().stdout;
+    assert!(shown.contains("0.0500 USD at list, 0.0425 USD by contract"), "{shown}");
+    assert!(shown.contains("channel   api (provider corp-gateway, named by the price file)"), "{shown}");
+    let listed = env.run(&["prices", "list", "--at", "2026-11-21"]).ok().stdout;
+    assert!(listed.contains("corp-coder"), "{listed}");
+    let coder = env.run(&["prices", "show", "corp-coder"]).ok().stdout;
+    assert!(coder.contains("internal model catalogue"), "{coder}");
+}
+
+#[test]
+fn a_broken_file_stops_reports_with_its_place() {
+    let env = machine();
+    std::fs::write(env.home().join("own.toml"), example().replace("corp-coder", "gpt-5.4")).unwrap();
+    std::fs::write(env.home().join("config.toml"), "prices = \"own.toml\"\n").unwrap();
+    for args in [&["report", "monthly"][..], &["show", "last"], &["prices", "check"]] {
+        let out = env.run(args).fails(1);
+        assert!(out.stderr.contains("own.toml: price book: model gpt-5.4: the built-in list has it"), "{out}");
+        assert!(out.stdout.is_empty(), "{out}");
+    }
+    std::fs::remove_file(env.home().join("own.toml")).unwrap();
+    assert!(env.run(&["report", "monthly"]).fails(1).stderr.contains("cannot read"));
+}
