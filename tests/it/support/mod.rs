@@ -1,7 +1,5 @@
 //! What the integration tests stand on: a hermetic home, a scripted model, the real Codex CLI between them, and clients.
 
-#![allow(dead_code, reason = "helpers come before the tests that use them")]
-
 pub mod capture;
 pub mod client;
 pub mod codex;

@@ -38,12 +38,8 @@ impl Server {
         self.port
     }
 
-    /// Without a path and without a slash at its end.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// Where it takes OTLP/gRPC.
+    #[cfg(feature = "grpc")]
     #[track_caller]
     pub fn grpc_port(&self) -> u16 {
         let said = self.stderr();
@@ -52,6 +48,7 @@ impl Server {
     }
 
     /// The `[otel]` table with the commented line for gRPC instead of the one for HTTP.
+    #[cfg(feature = "grpc")]
     #[track_caller]
     pub fn otel_over_grpc(&mut self) -> toml::Table {
         let mut otel = self.otel();
