@@ -66,8 +66,17 @@ struct Sink {
 impl Sink {
     fn start(home: &Path) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_codex-tally"))
-            .args(["--home", home.to_str().unwrap(), "serve", "--http", "127.0.0.1:0", "--grpc", "none"])
-            .args(["--auth", "none"])
+            .args([
+                "--home",
+                home.to_str().unwrap(),
+                "serve",
+                "--http",
+                "127.0.0.1:0",
+                "--auth",
+                "none",
+                "--grpc",
+                "none",
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
