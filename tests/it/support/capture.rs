@@ -67,6 +67,7 @@ impl Capture {
     }
 
     /// The bodies of the OTLP requests in order of arrival.
+    #[cfg(feature = "grpc")]
     pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.requests().into_iter().map(|request| request.body).collect()
     }

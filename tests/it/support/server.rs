@@ -39,6 +39,7 @@ impl Server {
     }
 
     /// Where it takes OTLP/gRPC.
+    #[cfg(feature = "grpc")]
     #[track_caller]
     pub fn grpc_port(&self) -> u16 {
         let said = self.stderr();
@@ -47,6 +48,7 @@ impl Server {
     }
 
     /// The `[otel]` table with the commented line for gRPC instead of the one for HTTP.
+    #[cfg(feature = "grpc")]
     #[track_caller]
     pub fn otel_over_grpc(&mut self) -> toml::Table {
         let mut otel = self.otel();
