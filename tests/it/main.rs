@@ -5,8 +5,10 @@
 mod demo;
 mod documents;
 mod examples;
+mod follow;
 mod hook;
 mod house;
+mod journal;
 mod otlp;
 mod real_codex;
 mod replay;
