@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Observations stored in one transaction, roughly.
-const BATCH: usize = 500;
+const BATCH: usize = 4096;
 
 /// How long one reader waits for another, as long as for the store.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Observations stored in one transaction, roughly.
-const BATCH: usize = 500;
+const BATCH: usize = 4096;
 
 /// Bytes read in one transaction, roughly: a pass that is cut short is taken up again not far behind.
 const BATCH_BYTES: u64 = 32 << 20;

@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// The longest time for which the store is left to others after a transaction.
 const MANNERS: Duration = Duration::from_millis(20);
 
+/// The most observations in one transaction.
+const PIECE: usize = 500;
+
 /// A store that is held at times is everyday; one that is held so often in a row is worth a warning.
 const BUSY_IN_A_ROW: u32 = 40;
 
@@ -143,10 +146,8 @@ impl Polite {
     fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
-}
 
-impl Store for Polite {
-    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+    fn append_piece(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
         if self.is_stopping() {
             bail!("the sink is stopping");
         }
@@ -157,6 +158,19 @@ impl Store for Polite {
         // Whoever waits, here or in another process, is next.
         std::thread::sleep(began.elapsed().min(MANNERS));
         appended
+    }
+}
+
+impl Store for Polite {
+    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+        if batch.observations.len() <= PIECE {
+            return self.append_piece(batch);
+        }
+        let mut appended = Appended::default();
+        for piece in batch.clone().in_pieces(PIECE) {
+            appended += self.append_piece(&piece)?;
+        }
+        Ok(appended)
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {

@@ -280,15 +280,10 @@ impl Target<'_> {
 
     /// Stores a batch that ends at this offset, in short transactions; the last one moves the position and counts.
     fn commit(&mut self, mut batch: Batch, offset: u64) -> anyhow::Result<()> {
-        while batch.observations.len() > CHUNK {
-            let rest = batch.observations.split_off(CHUNK);
-            let observations = std::mem::replace(&mut batch.observations, rest);
-            self.append(&Batch { observations, ..Batch::default() })?;
-        }
         let cursor = Cursor { offset, ..Cursor::default() };
         batch.cursors.push((self.name.clone(), cursor.clone()));
         batch.read_from.push((self.name.clone(), self.stored.clone()));
-        self.append(&batch)?;
+        batch.in_pieces(CHUNK).iter().try_for_each(|piece| self.append(piece))?;
         self.stored = Some(cursor);
         Ok(())
     }

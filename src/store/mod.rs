@@ -59,6 +59,19 @@ impl Batch {
         }
     }
 
+    /// The same as batches of at most so many observations, for transactions that keep nobody waiting. All else is in the last
+    /// one: reading goes on from where it was if one of them fails.
+    pub fn in_pieces(mut self, most: usize) -> Vec<Batch> {
+        let mut pieces = Vec::new();
+        while self.observations.len() > most {
+            let rest = self.observations.split_off(most);
+            let observations = std::mem::replace(&mut self.observations, rest);
+            pieces.push(Batch { observations, ..Batch::default() });
+        }
+        pieces.push(self);
+        pieces
+    }
+
     /// Takes in what another batch holds.
     pub fn merge(&mut self, other: Batch) {
         self.observations.extend(other.observations);
