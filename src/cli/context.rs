@@ -144,11 +144,18 @@ fn today() -> Day {
     Day(chrono::Utc::now().date_naive())
 }
 
-/// Writes a file that is either whole or not there, private to the user.
+/// Writes a file that is either whole or not there, private to the user. What is no plain file (a pipe, a device) is written
+/// to as it is, and a link is followed.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = resolved.as_path();
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()));
+    }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        // The name of the temporary file would only confuse.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
         std::io::Write::write_all(&mut file, bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;

@@ -4,6 +4,7 @@ use crate::config::{self, Env, HOOK_VARS};
 use crate::ingest::hook::{Environment, Identity, SpoolLine, reduce, unreadable};
 use crate::model::Timestamp;
 use crate::store::spool;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,11 +42,18 @@ fn record() {
     }
 }
 
-/// `--home DIR`; other arguments mean nothing to a hook.
+/// `--home DIR` or `--home=DIR`; other arguments mean nothing to a hook.
 fn home_flag() -> Option<PathBuf> {
     let mut args = std::env::args_os().skip(1);
-    args.find(|a| a == "--home")?;
-    args.next().map(PathBuf::from)
+    while let Some(arg) = args.next() {
+        if arg == "--home" {
+            return args.next().map(PathBuf::from);
+        }
+        if let Some(dir) = arg.as_bytes().strip_prefix(b"--home=") {
+            return Some(PathBuf::from(std::ffi::OsStr::from_bytes(dir)));
+        }
+    }
+    None
 }
 
 /// All of stdin; `None` if it is larger than what is kept.

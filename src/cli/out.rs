@@ -1,5 +1,6 @@
 //! All printing. stdout is data, stderr is talk; a reader that went away is no failure.
 
+use crate::report::format::terminal_text;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -13,9 +14,11 @@ pub(super) fn data(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Says a line to the user. If nobody listens, nobody misses it.
-pub(super) fn talk(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Says a line to the user, made safe for a terminal. If nobody listens, nobody misses it.
+pub(super) fn talk(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(io::stderr().lock(), "{}", terminal_text(line));
+    }
 }
 
 /// The width of the terminal that stdout is, if it is one.
@@ -30,6 +33,12 @@ pub(super) fn usage(e: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2))
 }
 
+/// Explains what is wrong with the options: exit 2.
+pub(super) fn misused(what: &str) -> ExitCode {
+    talk(&format!("error: {what}; --help shows how to use it"));
+    ExitCode::from(2)
+}
+
 /// Explains a failure in one line with its causes: exit 1. A broken pipe is ok.
 pub(super) fn failed(e: &anyhow::Error) -> ExitCode {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
@@ -38,6 +47,6 @@ pub(super) fn failed(e: &anyhow::Error) -> ExitCode {
     if e.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    talk(&format!("error: {}", crate::report::format::terminal_text(&format!("{e:#}"))));
+    talk(&format!("error: {e:#}"));
     ExitCode::FAILURE
 }

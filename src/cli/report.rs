@@ -100,6 +100,12 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
         Some(period) => Range::of_period(period),
         None => Range { since: common.since, until: common.until },
     };
+    if range.since.zip(range.until).is_some_and(|(since, until)| since > until) {
+        return Ok(out::misused("--since is after --until"));
+    }
+    if by.iter().enumerate().any(|(i, d)| by[..i].contains(d)) {
+        return Ok(out::misused("--by names a dimension twice"));
+    }
     let (ledger, counters) = context.ledger(common.no_import)?;
     let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
     let report = match bucket {
@@ -107,7 +113,15 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
         None => sessions(input, range),
     };
     write(&report, common.format, common.out.as_deref())?;
-    Ok(if common.fail_on.iter().any(|f| found(*f, &report.coverage)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let mut code = ExitCode::SUCCESS;
+    for finding in &common.fail_on {
+        let (n, what) = found(*finding, &report.coverage);
+        if n > 0 {
+            out::talk(&format!("--fail-on: {n} {what}"));
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
 }
 
 fn default_by(by: &[Dimension], format: Format) -> &[Dimension] {
@@ -119,11 +133,11 @@ fn default_by(by: &[Dimension], format: Format) -> &[Dimension] {
     }
 }
 
-fn found(finding: Finding, coverage: &Coverage) -> bool {
-    0 < match finding {
-        Finding::Unpriced => coverage.unpriced_responses,
-        Finding::Stale => coverage.stale_price,
-        Finding::Unattributed => coverage.unattributed_responses,
+fn found(finding: Finding, coverage: &Coverage) -> (u64, &'static str) {
+    match finding {
+        Finding::Unpriced => (coverage.unpriced_responses, "responses are unpriced"),
+        Finding::Stale => (coverage.stale_price, "responses are priced beyond their price's guarantee"),
+        Finding::Unattributed => (coverage.unattributed_responses, "responses have no team"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::out;
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Background, Follow, Options, Stats};
+use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -17,17 +17,24 @@ use std::time::Duration;
 /// How long the sink waits for another process that holds the store, before the journal takes what comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Receive Codex's telemetry: OTLP/HTTP logs on 127.0.0.1:4318
+/// Where to listen for OTLP/gRPC if nothing is said; a program that is built without it does not.
+const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
+
+/// Receive Codex's telemetry: OTLP logs over HTTP on 127.0.0.1:4318 and over gRPC on 127.0.0.1:4317
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Prints the [otel] lines for Codex's config.toml on stdout, then runs until Ctrl-C or SIGTERM.
 
 Examples:
   codex-tally serve
-  codex-tally serve --http 127.0.0.1:14318 --auth none")]
+  codex-tally serve --grpc none
+  codex-tally serve --http 127.0.0.1:14318 --grpc 127.0.0.1:14317 --auth none")]
 pub(super) struct Args {
     /// Where to listen for OTLP/HTTP
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
     http: SocketAddr,
+    /// Where to listen for OTLP/gRPC, or `none`
+    #[arg(long, value_name = "ADDR", default_value = GRPC, value_parser = address_or_none)]
+    grpc: Door,
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
@@ -45,8 +52,17 @@ enum AuthArg {
     None,
 }
 
+/// Where a door is, if it is open.
+#[derive(Debug, Clone, Copy)]
+struct Door(Option<SocketAddr>);
+
+fn address_or_none(text: &str) -> Result<Door, String> {
+    let address = (text != "none").then(|| text.parse()).transpose();
+    address.map(Door).map_err(|_| "expected an address such as 127.0.0.1:4317, or none".to_string())
+}
+
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.auth == AuthArg::None && !args.http.ip().is_loopback() {
+    if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
         bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
     }
     let open = context.opener(PATIENCE)?;
@@ -61,12 +77,14 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
         AuthArg::None => None,
     };
-    let listener = TcpListener::bind(args.http).with_context(|| {
+    let http = TcpListener::bind(args.http).with_context(|| {
         format!("cannot listen on {}; is another sink running there? choose another port with --http", args.http)
     })?;
-    let address = listener.local_addr()?;
-    out::data(otel_lines(address, token.as_deref()).as_bytes())?;
-    out::talk(&format!("listening on http://{address} (OTLP/HTTP logs); Ctrl-C stops"));
+    let address = http.local_addr()?;
+    let (listeners, grpc) = open_grpc(http, args.grpc)?;
+    out::data(otel_lines(address, grpc, token.as_deref()).as_bytes())?;
+    let also = grpc.map(|grpc| format!(" and on http://{grpc} (OTLP/gRPC)")).unwrap_or_default();
+    out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
         allowed_hosts: args.allow_host.clone(),
@@ -74,7 +92,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
-    let stats = serve::run_until_signal(listener, Box::new(store), options, warn)?;
+    let stats = serve::run_until_signal(listeners, Box::new(store), options, warn)?;
     out::talk(&summary(&stats));
     Ok(ExitCode::SUCCESS)
 }
@@ -92,12 +110,36 @@ fn summary(s: &Stats) -> String {
     )
 }
 
+/// Opens the second door, and says where it is.
+fn open_grpc(http: TcpListener, grpc: Door) -> anyhow::Result<(Listeners, Option<SocketAddr>)> {
+    let listeners = Listeners::from(http);
+    let Some(address) = grpc.0 else { return Ok((listeners, None)) };
+    #[cfg(feature = "grpc")]
+    {
+        let listener = TcpListener::bind(address).with_context(|| {
+            format!(
+                "cannot listen on {address} for OTLP/gRPC; is another sink or collector running there? \
+                 choose another port with --grpc, or switch it off with --grpc none"
+            )
+        })?;
+        let address = listener.local_addr()?;
+        Ok((listeners.with_grpc(listener), Some(address)))
+    }
+    #[cfg(not(feature = "grpc"))]
+    bail!("this program was built without OTLP/gRPC and cannot listen on {address}; say --grpc none");
+}
+
 /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
-pub(super) fn otel_lines(address: SocketAddr, token: Option<&str>) -> String {
+fn otel_lines(http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
     let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
+    let other = grpc.map(|grpc| {
+        format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"http://{grpc}\"{headers} }} }}\n")
+    });
     format!(
-        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"http://{address}/v1/logs\", \
-         protocol = \"binary\"{headers} }} }}\ntrace_exporter = \"none\"\nmetrics_exporter = \"none\"\nlog_user_prompt = false\n"
+        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"http://{http}/v1/logs\", \
+         protocol = \"binary\"{headers} }} }}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
+         log_user_prompt = false\n",
+        other.unwrap_or_default()
     )
 }
 

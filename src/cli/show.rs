@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn find<'a>(sessions: &'a [SessionFact], id: &str) -> anyhow::Result<&'a SessionFact> {
-    if id == "last" {
+    if id.eq_ignore_ascii_case("last") {
         return sessions
             .iter()
             .rfind(|s| !s.auxiliary)

@@ -191,7 +191,7 @@ pub fn grouped(input: Input<'_>, bucket: Bucket, by: &[Dimension], range: Range)
         row
     };
     let mut total_cells = vec![Cell::Missing; by.len() + 4];
-    total_cells.extend(totals.cells());
+    total_cells.extend(totals.total_cells());
     let all = tools.values().fold(Tools::default(), Tools::plus);
     total_cells.extend(by_tool.then(|| all.cells()).into_iter().flatten());
     Report {
@@ -237,14 +237,14 @@ impl Tools {
     fn add(&mut self, call: &ToolCallFact) {
         self.failures += u64::from(call.outcome == Outcome::Failure);
         self.unknown += u64::from(call.outcome == Outcome::Unknown);
-        self.duration_ms += call.duration_ms.unwrap_or(0);
+        self.duration_ms = self.duration_ms.saturating_add(call.duration_ms.unwrap_or(0));
     }
 
     fn plus(self, other: &Self) -> Self {
         Tools {
             failures: self.failures + other.failures,
             unknown: self.unknown + other.unknown,
-            duration_ms: self.duration_ms + other.duration_ms,
+            duration_ms: self.duration_ms.saturating_add(other.duration_ms),
         }
     }
 

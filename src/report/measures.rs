@@ -27,13 +27,9 @@ impl Sum {
         self.0 = Some(self.0.unwrap_or(0) + i128::from(amount.pico));
     }
 
-    /// The sum; missing if there were responses but none of them has an amount of this unit.
-    fn cell(self, responses: u64) -> Cell {
-        match self.0 {
-            Some(pico) => Cell::Amount(pico),
-            None if responses == 0 => Cell::Amount(0),
-            None => Cell::Missing,
-        }
+    /// The sum; missing if nothing was added.
+    fn cell(self) -> Cell {
+        self.0.map_or(Cell::Missing, Cell::Amount)
     }
 }
 
@@ -66,6 +62,12 @@ impl Measures {
         self.turns.extend(turns.map(|t| (session.clone(), t.to_string())));
     }
 
+    /// The totals of a report: of no responses at all they are 0, which is no guess.
+    pub fn total_cells(&self) -> Vec<Cell> {
+        let zero = |cell| if self.responses == 0 && cell == Cell::Missing { Cell::Amount(0) } else { cell };
+        self.cells().into_iter().map(zero).collect()
+    }
+
     pub fn cells(&self) -> Vec<Cell> {
         let count = |n: u64| Cell::Count(n);
         let u = &self.usage;
@@ -81,9 +83,9 @@ impl Measures {
             count(u.output),
             count(u.reasoning),
             count(u.total()),
-            self.list_usd.cell(self.responses),
-            self.credits.cell(self.responses),
-            self.api_equivalent.cell(self.responses),
+            self.list_usd.cell(),
+            self.credits.cell(),
+            self.api_equivalent.cell(),
             count(self.unpriced_tokens),
         ]
     }

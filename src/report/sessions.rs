@@ -7,7 +7,7 @@ use super::{Input, Range};
 use crate::model::{Line, Outcome, SessionFact, ThreadId};
 use std::collections::{BTreeSet, HashMap};
 
-/// The sessions that have a response in the range, or started in it.
+/// The sessions that started, had a turn, a response or a tool call in the range, with what of them is in it.
 pub fn sessions(input: Input<'_>, range: Range) -> Report {
     let lines: Vec<&Line> = input.lines.iter().filter(|l| range.contains(l.response.time.day())).collect();
     let mut by_session: HashMap<&ThreadId, Vec<&Line>> = HashMap::new();
@@ -17,19 +17,25 @@ pub fn sessions(input: Input<'_>, range: Range) -> Report {
     let (mut rows, mut totals, mut sums) = (Vec::new(), Measures::default(), [0; 4]);
     for session in input.sessions {
         let lines = by_session.get(&session.session).map_or(&[][..], Vec::as_slice);
-        if lines.is_empty() && !range.contains(session.started.day()) {
+        let calls: Vec<_> = session.tool_calls.iter().filter(|c| range.contains(c.time.day())).collect();
+        let turns: Vec<_> = session.turns.iter().filter(|t| range.contains(t.started.day())).collect();
+        let started = range.contains(session.started.day());
+        if lines.is_empty() && calls.is_empty() && turns.is_empty() && !started {
             continue;
         }
         let mut measures = Measures::default();
         for to in [&mut measures, &mut totals] {
             lines.iter().for_each(|line| to.add_line(line));
             if !session.auxiliary {
-                to.add_session(&session.session, session.turns.iter().map(|t| t.turn.as_str()));
+                to.add_session(&session.session, turns.iter().map(|t| t.turn.as_str()));
             }
-            to.tool_calls += session.tool_calls.len() as u64;
+            to.tool_calls += calls.len() as u64;
         }
-        let failures = session.tool_calls.iter().filter(|c| c.outcome == Outcome::Failure).count() as u64;
+        let failures = calls.iter().filter(|c| c.outcome == Outcome::Failure).count() as u64;
+        // What has no day of its own is the first day's.
+        let once = |n: u64| if started { n } else { 0 };
         let extra = [session.prompts, failures, session.api_errors, session.unmetered_attempts];
+        let extra = [once(extra[0]), extra[1], once(extra[2]), once(extra[3])];
         sums.iter_mut().zip(extra).for_each(|(sum, n)| *sum += n);
         let mut row = head(session, lines);
         row.extend(measures.cells());
@@ -37,7 +43,7 @@ pub fn sessions(input: Input<'_>, range: Range) -> Report {
         rows.push(row);
     }
     let mut total_cells = vec![Cell::Missing; HEAD.len()];
-    total_cells.extend(totals.cells());
+    total_cells.extend(totals.total_cells());
     total_cells.extend(sums.map(Cell::Count));
     Report {
         name: "session",

@@ -1,6 +1,6 @@
 //! Reads and inflates bodies within limits: what is sent, what it becomes, and how long it takes.
 
-use super::http::Refusal;
+use super::refusal::Refusal;
 use super::{Options, Sink};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
@@ -30,23 +30,22 @@ pub(super) fn is_gzip(headers: &HeaderMap) -> Result<bool, Refusal> {
 }
 
 /// The largest that a body of `wire` bytes may become.
-fn inflated_limit(wire: usize, options: &Options) -> usize {
+pub(super) fn inflated_limit(wire: usize, options: &Options) -> usize {
     wire.saturating_mul(MAX_RATIO).saturating_add(RATIO_SLACK).min(options.max_body_bytes)
 }
 
-fn too_large(limit: usize) -> Refusal {
+pub(super) fn too_large(limit: usize) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes"))
 }
 
-/// Waits until there is room in memory for a body. All at once: bodies that wait for each other would never end.
-pub(super) async fn reserve(sink: &Sink, body: &Incoming, gzip: bool) -> Result<OwnedSemaphorePermit, Refusal> {
+/// Waits until there is room in memory for a body of `wire` bytes, or refuses it for its size.
+///
+/// All at once: bodies that wait for each other would never end.
+pub(super) async fn reserve(sink: &Sink, wire: usize, gzip: bool) -> Result<OwnedSemaphorePermit, Refusal> {
     let options = &sink.options;
-    let limit = options.max_wire_bytes;
-    let announced = body.size_hint().upper().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    if announced.is_some_and(|n| n > limit) {
-        return Err(too_large(limit));
+    if wire > options.max_wire_bytes {
+        return Err(too_large(options.max_wire_bytes));
     }
-    let wire = announced.unwrap_or(limit);
     let whole = if gzip { wire.saturating_add(inflated_limit(wire, options)) } else { wire };
     let permits = whole.min(options.max_memory_bytes).div_ceil(1024);
     let permits = u32::try_from(permits).unwrap_or(u32::MAX);

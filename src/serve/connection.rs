@@ -3,12 +3,18 @@
 //! hyper's own header timeout also runs while a connection waits for its next request, which would cut Codex's exporter
 //! off between two batches; so the phases are told apart here.
 
+#[cfg(feature = "grpc")]
+use super::grpc;
 use super::report::Warning;
 use super::{Options, Sink, http};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+#[cfg(feature = "grpc")]
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+#[cfg(feature = "grpc")]
+use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,7 +31,7 @@ use tokio::task::JoinSet;
 /// How often a connection's deadline is looked at, at least.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a connection without a request may go on when the sink stops.
+/// How long a connection without a request may go on once it is to end.
 const PARTING: Duration = Duration::from_millis(250);
 
 /// How long to wait when the system gives no connections.
@@ -34,12 +40,58 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The largest head of a request, and the piece in which bodies are read, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves connections until `stop`, then gives requests that have begun the time to finish.
-pub(super) async fn accept(listener: TcpListener, sink: Arc<Sink>, stop: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(sink.options.max_connections.max(1)));
+/// The most requests at a time on one connection of HTTP/2; a client keeps further ones until there is room. Clients begin
+/// with 100 before they are told, and what is refused then is lost.
+#[cfg(feature = "grpc")]
+const STREAMS: u32 = 128;
+
+/// How much of a request may come that is not read yet, in bytes.
+#[cfg(feature = "grpc")]
+const WINDOW: u32 = 32 * 1024;
+
+/// The largest head of a request in HTTP/2, in bytes.
+#[cfg(feature = "grpc")]
+const HEADERS: u32 = 64 * 1024;
+
+/// The length of what every client of HTTP/2 sends first, in bytes.
+#[cfg(feature = "grpc")]
+const GREETING: usize = 24;
+
+/// What is spoken at a listener.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Door {
+    Http,
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+impl Door {
+    /// How many bytes a client sends before it has a request, if it may greet long before that.
+    fn greeting(self) -> Option<usize> {
+        match self {
+            Door::Http => None,
+            #[cfg(feature = "grpc")]
+            Door::Grpc => Some(GREETING),
+        }
+    }
+}
+
+/// Serves connections at all doors until `stop`, then gives requests that have begun the time to finish.
+pub(super) async fn accept(doors: Vec<(Door, TcpListener)>, sink: Arc<Sink>, stop: impl Future<Output = ()>) {
     let (stopping, watcher) = watch::channel(false);
+    let mut open = JoinSet::new();
+    for (door, listener) in doors {
+        open.spawn(attend(door, listener, Arc::clone(&sink), watcher.clone()));
+    }
+    stop.await;
+    stopping.send_replace(true);
+    while open.join_next().await.is_some() {}
+}
+
+async fn attend(door: Door, listener: TcpListener, sink: Arc<Sink>, mut stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(sink.options.max_connections.max(1)));
+    let watcher = stop.clone();
     let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
     loop {
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
@@ -47,7 +99,7 @@ pub(super) async fn accept(listener: TcpListener, sink: Arc<Sink>, stop: impl Fu
         };
         let (slot, accepted) = tokio::select! {
             biased;
-            () = &mut stop => break,
+            _ = stop.wait_for(|stop| *stop) => break,
             next = next => next,
         };
         while connections.try_join_next().is_some() {}
@@ -56,7 +108,7 @@ pub(super) async fn accept(listener: TcpListener, sink: Arc<Sink>, stop: impl Fu
                 let (sink, watcher) = (Arc::clone(&sink), watcher.clone());
                 connections.spawn(async move {
                     let _slot = slot;
-                    serve(stream, sink, watcher).await;
+                    serve(door, stream, sink, watcher).await;
                 });
             }
             Err(error) => {
@@ -67,39 +119,75 @@ pub(super) async fn accept(listener: TcpListener, sink: Arc<Sink>, stop: impl Fu
         }
     }
     drop(listener);
-    stopping.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(sink.options.stop_timeout, all).await;
     connections.shutdown().await;
 }
 
-async fn serve(stream: TcpStream, sink: Arc<Sink>, mut stop: watch::Receiver<bool>) {
+async fn serve(door: Door, stream: TcpStream, sink: Arc<Sink>, stop: watch::Receiver<bool>) {
     // A small answer must not wait for another one; if the option cannot be set it is only slower.
     let _ = stream.set_nodelay(true);
-    let pulse = Arc::new(Pulse::new());
+    let pulse = Arc::new(Pulse::new(door.greeting()));
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
-    let service = service_fn(|request: Request<Incoming>| {
-        let busy = Busy::new(Arc::clone(&pulse));
-        let sink = Arc::clone(&sink);
-        async move {
-            let response: Result<Response<_>, Infallible> = Ok(http::answer(&sink, request).await);
-            drop(busy);
-            response
+    match door {
+        Door::Http => {
+            let service = service_fn(|request: Request<Incoming>| {
+                let (busy, sink) = (Busy::new(Arc::clone(&pulse)), Arc::clone(&sink));
+                async move {
+                    let response: Result<Response<_>, Infallible> = Ok(http::answer(&sink, request).await);
+                    drop(busy);
+                    response
+                }
+            });
+            let mut builder = http1::Builder::new();
+            let connection = builder.header_read_timeout(None).max_buf_size(BUFFER).serve_connection(io, service);
+            watch(connection, |connection| connection.graceful_shutdown(), &pulse, &sink.options, stop).await;
         }
-    });
-    let connection = http1::Builder::new().header_read_timeout(None).max_buf_size(BUFFER).serve_connection(io, service);
+        #[cfg(feature = "grpc")]
+        Door::Grpc => {
+            let service = service_fn(|request: Request<Incoming>| {
+                let (busy, sink) = (Busy::new(Arc::clone(&pulse)), Arc::clone(&sink));
+                async move {
+                    let response: Result<Response<_>, Infallible> = Ok(grpc::answer(&sink, request).await);
+                    drop(busy);
+                    response
+                }
+            });
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            // What one stream has not read yet must not keep another from being read to its end.
+            builder.max_concurrent_streams(STREAMS).initial_stream_window_size(WINDOW);
+            builder.initial_connection_window_size(STREAMS * WINDOW).max_header_list_size(HEADERS);
+            let connection = builder.serve_connection(io, service);
+            watch(connection, |connection| connection.graceful_shutdown(), &pulse, &sink.options, stop).await;
+        }
+    }
+}
+
+/// Runs a connection until it ends, until its time is up, or until the sink stops.
+async fn watch<C: Future>(
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    pulse: &Pulse,
+    options: &Options,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connection = pin!(connection);
-    let mut stopping = false;
+    let mut finishing = None;
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = stop.wait_for(|stop| *stop), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+            _ = stop.wait_for(|stop| *stop), if finishing.is_none() => {
+                finishing = Some(Instant::now());
+                finish(connection.as_mut());
             }
-            () = tokio::time::sleep(pulse.left(&sink.options, stopping).min(TICK)) => {
-                if pulse.left(&sink.options, stopping).is_zero() {
-                    return;
+            () = tokio::time::sleep(pulse.left(options, finishing).min(TICK)) => {
+                match finishing {
+                    _ if !pulse.left(options, finishing).is_zero() => {}
+                    Some(_) => return,
+                    None => {
+                        finishing = Some(Instant::now());
+                        finish(connection.as_mut());
+                    }
                 }
             }
         }
@@ -118,38 +206,54 @@ enum Phase {
 }
 
 /// What a connection is doing, and since when.
-struct Pulse(Mutex<(Phase, Instant)>);
+struct Pulse(Mutex<Doing>);
+
+struct Doing {
+    phase: Phase,
+    since: Instant,
+    /// Requests that are being answered; with HTTP/2 there can be several.
+    requests: usize,
+    /// With HTTP/2, what is still to come of the greeting, in bytes.
+    greeting: Option<usize>,
+}
 
 impl Pulse {
-    fn new() -> Self {
-        Pulse(Mutex::new((Phase::Head, Instant::now())))
+    fn new(greeting: Option<usize>) -> Self {
+        Pulse(Mutex::new(Doing { phase: Phase::Head, since: Instant::now(), requests: 0, greeting }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {
+    fn lock(&self) -> MutexGuard<'_, Doing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, phase: Phase) {
-        *self.lock() = (phase, Instant::now());
-    }
-
-    /// Bytes have come: between requests they begin the next head.
-    fn bytes(&self) {
-        if self.lock().0 == Phase::Idle {
-            self.enter(Phase::Head);
+    /// Bytes have come. Between requests of HTTP/1 they begin the next head; those of HTTP/2 may be about the connection,
+    /// so only its greeting has a deadline of its own.
+    fn bytes(&self, n: usize) {
+        let mut doing = self.lock();
+        match (doing.phase, doing.greeting) {
+            (Phase::Idle, None) => doing.enter(Phase::Head),
+            (Phase::Head, Some(left)) if left > n => doing.greeting = Some(left - n),
+            (Phase::Head, Some(_)) => doing.enter(Phase::Idle),
+            _ => {}
         }
     }
 
-    /// How long the connection may go on as it is.
-    fn left(&self, options: &Options, stopping: bool) -> Duration {
-        let (phase, since) = *self.lock();
-        let limit = match phase {
-            Phase::Busy => return TICK,
-            _ if stopping => PARTING,
-            Phase::Head => options.header_timeout,
-            Phase::Idle => options.idle_timeout,
+    /// How long the connection may go on as it is; `finishing` is since when it is to end.
+    fn left(&self, options: &Options, finishing: Option<Instant>) -> Duration {
+        let doing = self.lock();
+        let (limit, since) = match (doing.phase, finishing) {
+            (Phase::Busy, _) => return TICK,
+            (_, Some(finishing)) => (PARTING, doing.since.max(finishing)),
+            (Phase::Head, None) => (options.header_timeout, doing.since),
+            (Phase::Idle, None) => (options.idle_timeout, doing.since),
         };
         limit.saturating_sub(since.elapsed())
+    }
+}
+
+impl Doing {
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since) = (phase, Instant::now());
     }
 }
 
@@ -158,14 +262,21 @@ struct Busy(Arc<Pulse>);
 
 impl Busy {
     fn new(pulse: Arc<Pulse>) -> Self {
-        pulse.enter(Phase::Busy);
+        let mut doing = pulse.lock();
+        doing.requests += 1;
+        doing.enter(Phase::Busy);
+        drop(doing);
         Busy(pulse)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        let mut doing = self.0.lock();
+        doing.requests -= 1;
+        if doing.requests == 0 {
+            doing.enter(Phase::Idle);
+        }
     }
 }
 
@@ -180,7 +291,7 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         if buf.filled().len() > before {
-            self.pulse.bytes();
+            self.pulse.bytes(buf.filled().len() - before);
         }
         Poll::Ready(read)
     }

@@ -1,7 +1,9 @@
 //! Who may ask. A web page must not reach the sink through the user's browser, nor another user through the port.
 
 use super::Auth;
+use hyper::Version;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::http::request::Parts;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use subtle::ConstantTimeEq;
 
@@ -17,14 +19,12 @@ enum Host {
 }
 
 impl Hosts {
-    /// Loopback, the address listened on (unless it is "all"), and the configured ones.
-    pub(super) fn new(listening: IpAddr, configured: &[String]) -> Self {
+    /// Loopback, the addresses listened on (unless one is "all"), and the configured ones.
+    pub(super) fn new(listening: &[IpAddr], configured: &[String]) -> Self {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let mut hosts: Vec<Host> = loopback.into_iter().map(Host::Address).collect();
         hosts.push(Host::Name("localhost".to_string()));
-        if !listening.is_unspecified() {
-            hosts.push(Host::Address(listening));
-        }
+        hosts.extend(listening.iter().filter(|address| !address.is_unspecified()).copied().map(Host::Address));
         hosts.extend(configured.iter().map(|host| {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             bare.parse().map_or_else(|_| Host::Name(host.to_ascii_lowercase()), Host::Address)
@@ -32,12 +32,17 @@ impl Hosts {
         Hosts(hosts)
     }
 
-    /// Whether exactly one host is named, and it is one of ours.
-    pub(super) fn allow(&self, headers: &HeaderMap, uri: &hyper::Uri) -> bool {
-        let mut named = headers.get_all(HOST).iter();
-        let (Some(host), None) = (named.next(), named.next()) else { return false };
+    /// Whether exactly one host is named, and it is one of ours. In HTTP/2 the authority takes the place of the header.
+    pub(super) fn allow(&self, head: &Parts) -> bool {
         let known = |host: &str| parse_host(host).is_some_and(|host| self.0.contains(&host));
-        host.to_str().is_ok_and(known) && uri.authority().is_none_or(|authority| known(authority.as_str()))
+        let authority = head.uri.authority();
+        let mut named = head.headers.get_all(HOST).iter();
+        let host = match (named.next(), named.next()) {
+            (Some(host), None) => host.to_str().is_ok_and(known),
+            (None, _) => head.version == Version::HTTP_2 && authority.is_some(),
+            (Some(_), Some(_)) => false,
+        };
+        host && authority.is_none_or(|authority| known(authority.as_str()))
     }
 }
 
@@ -81,7 +86,8 @@ mod tests {
 
     #[test]
     fn only_exact_hosts_are_ours() {
-        let hosts = Hosts::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5)), &["Ledger.example".into(), "[fd00::1]".into()]);
+        let hosts =
+            Hosts::new(&[IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5))], &["Ledger.example".into(), "[fd00::1]".into()]);
         let known = |host: &str| parse_host(host).is_some_and(|host| hosts.0.contains(&host));
         let good = [
             "127.0.0.1",

@@ -1,21 +1,27 @@
-//! The sink: an OTLP/HTTP server that answers 200 only after what it keeps is on disk. The only async code.
+//! The sink: an OTLP server that answers with success only after what it keeps is on disk. The only async code.
 //!
-//! - `connection`: accepts, with a deadline for every phase of a connection
-//! - `http`: one request, from its head to its answer
+//! - `connection`: accepts at both doors, with a deadline for every phase of a connection
+//! - `http`, `grpc`: one request, from its head to its answer
+//! - `intake`: what both do with it: who may send, decoding, storing, counting
+//! - `refusal`: why not, in the words of both
 //! - `guard`: who may ask: host, origin, token
 //! - `body`: reads and inflates within limits
 //! - `writer`: the thread that owns the store and commits waiting requests together
 //! - `background`: a thread that empties the journal and reads on in spool and transcripts
 //! - `report`: counts, and the warnings that the user gets to see
 //!
-//! Plain hyper, no framework: every answer must be one of the protocol (a framework's own 413, 415 and 422 are not), and
-//! the accept loop and its deadlines must be ours anyway.
+//! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a
+//! framework's own 413, 415 and 422 are not), and the accept loop and its deadlines must be ours anyway.
 
 mod background;
 mod body;
 mod connection;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod guard;
 mod http;
+mod intake;
+mod refusal;
 mod report;
 mod writer;
 
@@ -24,6 +30,7 @@ pub use report::{Event, Stats};
 
 use crate::store::Store;
 use anyhow::Context as _;
+use connection::Door;
 use report::Reporter;
 use std::fmt;
 use std::future::Future;
@@ -67,7 +74,7 @@ pub struct Options {
     pub max_wire_bytes: usize,
     /// The most bytes of bodies in memory at a time; further requests wait.
     pub max_memory_bytes: usize,
-    /// The most open connections; further ones wait in the system's queue.
+    /// The most open connections at each door; further ones wait in the system's queue.
     pub max_connections: usize,
     /// How long the head of a request may take.
     pub header_timeout: Duration,
@@ -122,36 +129,74 @@ struct Sink {
     reporter: Arc<Reporter>,
 }
 
+/// Where the sink listens. The caller binds, so that a port in use is its error to explain.
+#[derive(Debug)]
+pub struct Listeners {
+    http: TcpListener,
+    grpc: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    /// For OTLP/HTTP only.
+    fn from(http: TcpListener) -> Self {
+        Listeners { http, grpc: None }
+    }
+}
+
+impl Listeners {
+    /// For OTLP/gRPC as well.
+    #[cfg(feature = "grpc")]
+    pub fn with_grpc(self, grpc: TcpListener) -> Self {
+        Listeners { grpc: Some(grpc), ..self }
+    }
+
+    /// Each listener with what is spoken there.
+    fn doors(self) -> Vec<(Door, TcpListener)> {
+        let http = std::iter::once((Door::Http, self.http));
+        #[cfg(feature = "grpc")]
+        let http = http.chain(self.grpc.map(|grpc| (Door::Grpc, grpc)));
+        http.collect()
+    }
+}
+
 /// Serves until SIGINT or SIGTERM, then finishes what has begun and returns what was done.
 ///
-/// The caller binds, so that a port in use is its error to explain. Fails if the token is empty, if the runtime cannot
-/// be started, or if what was counted cannot be written at the end.
+/// Fails if the token is empty, if the runtime cannot be started, or if what was counted cannot be written at the end.
 pub fn run_until_signal(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     store: Box<dyn Store>,
     options: Options,
     events: Events,
 ) -> anyhow::Result<Stats> {
-    run(listener, store, options, events, stop_signal())
+    run(listeners.into(), store, options, events, stop_signal)
 }
 
 /// Serves on a thread of its own, for tests and for programs that do something else meanwhile.
-pub fn spawn(listener: TcpListener, store: Box<dyn Store>, options: Options, events: Events) -> anyhow::Result<Handle> {
-    let addr = listener.local_addr()?;
+pub fn spawn(
+    listeners: impl Into<Listeners>,
+    store: Box<dyn Store>,
+    options: Options,
+    events: Events,
+) -> anyhow::Result<Handle> {
+    let listeners = listeners.into();
+    let addr = listeners.http.local_addr()?;
+    let grpc_addr = listeners.grpc.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("sink".to_string()).spawn(move || {
-        run(listener, store, options, events, async {
+        run(listeners, store, options, events, || async {
             let _ = stopped.await;
         })
     })?;
-    Ok(Handle { addr, stop: Some(stop), thread })
+    Ok(Handle { addr, grpc_addr, stop: Some(stop), thread })
 }
 
 /// A sink that runs in this process. Dropping it stops the sink without waiting for it.
 #[derive(Debug)]
 pub struct Handle {
-    /// Where it listens.
+    /// Where it listens for OTLP/HTTP.
     pub addr: SocketAddr,
+    /// Where it listens for OTLP/gRPC, if it does.
+    pub grpc_addr: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: JoinHandle<anyhow::Result<Stats>>,
 }
@@ -168,16 +213,21 @@ impl Handle {
     }
 }
 
-fn run(
-    listener: TcpListener,
+/// Runs the sink until the future ends that `stop` makes, in the runtime and before anyone is served.
+fn run<F: Future<Output = ()>>(
+    listeners: Listeners,
     store: Box<dyn Store>,
     options: Options,
     events: Events,
-    stop: impl Future<Output = ()>,
+    stop: impl FnOnce() -> F,
 ) -> anyhow::Result<Stats> {
     anyhow::ensure!(options.auth != Auth::Token(String::new()), "the sink's token is empty");
-    let address = listener.local_addr().context("the listener has no address")?;
-    listener.set_nonblocking(true).context("the listener cannot be used")?;
+    let doors = listeners.doors();
+    let mut addresses = Vec::new();
+    for (_, listener) in &doors {
+        addresses.push(listener.local_addr().context("the listener has no address")?.ip());
+        listener.set_nonblocking(true).context("the listener cannot be used")?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -187,15 +237,17 @@ fn run(
     let (writer, thread) = Writer::start(store, options.home(), Arc::clone(&reporter))?;
     let background = options.background.clone().map(|b| b.start(writer.turn(), Arc::clone(&reporter))).transpose()?;
     let sink = Arc::new(Sink {
-        hosts: guard::Hosts::new(address.ip(), &options.allowed_hosts),
+        hosts: guard::Hosts::new(&addresses, &options.allowed_hosts),
         memory: Arc::new(Semaphore::new(options.max_memory_bytes.div_ceil(1024))),
         writer: writer.clone(),
         reporter: Arc::clone(&reporter),
         options,
     });
     let served = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener).context("the listener cannot be used")?;
-        connection::accept(listener, sink, stop).await;
+        let stop = stop();
+        let listen = |(door, listener)| Ok((door, tokio::net::TcpListener::from_std(listener)?));
+        let doors = doors.into_iter().map(listen).collect::<std::io::Result<_>>();
+        connection::accept(doors.context("the listener cannot be used")?, sink, stop).await;
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -206,18 +258,23 @@ fn run(
     served.and(flushed).map(|()| reporter.stats())
 }
 
-/// Waits for the signals by which a terminal, a service manager or a container stops a program.
-async fn stop_signal() {
+/// Catches from now on the signals by which a terminal, a service manager or a container stops a program; the future ends
+/// with the first of them.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let terminate = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        signal(SignalKind::terminate()).ok()
+    };
+    async move {
+        #[cfg(unix)]
+        if let Some(mut terminate) = terminate {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = tokio::signal::ctrl_c() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

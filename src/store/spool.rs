@@ -64,10 +64,11 @@ fn open(dir: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
     Ok(rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
-/// Creates a folder (and its parents) that only the user can enter, and refuses one that is a link or somebody else's.
+/// Creates a folder (and its parents) that only the user can enter. One that was there before stays as it is, but is refused
+/// if it is a link, somebody else's, or if others can write to it.
 ///
 /// # Errors
-/// It cannot be created, or it exists and is not a folder of this user.
+/// It cannot be created, or it exists and is not a folder that only this user can write to.
 pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
@@ -78,8 +79,9 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
         let text = format!("{} is not a folder of this user", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    if meta.permissions().mode() & 0o077 != 0 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    if meta.permissions().mode() & 0o022 != 0 {
+        let text = format!("others can write to {0}; run `chmod 700 {0}`, or choose another home", dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
     Ok(())
 }

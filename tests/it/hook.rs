@@ -9,25 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::capture::{entries, files};
+use crate::support::codex::EVENTS;
 use crate::support::env::{HOOK, Output};
 use crate::support::{Capture, TestEnv};
-
-const EVENTS: [&str; 14] = [
-    "SessionStart",
-    "SessionEnd",
-    "UserPromptSubmit",
-    "PreModelRequest",
-    "PostModelRequest",
-    "PreToolUse",
-    "PermissionRequest",
-    "PostToolUse",
-    "PreCompact",
-    "PostCompact",
-    "SubagentStart",
-    "SubagentStop",
-    "Stop",
-    "Interrupt",
-];
 
 const UNKNOWN: [&str; 3] = ["Notification", "StopFailure", "Ωmega event"];
 

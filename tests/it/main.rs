@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod command_line;
 mod demo;
 mod documents;
 mod examples;
 mod follow;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod hook;
 mod house;
 mod journal;

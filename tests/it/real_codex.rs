@@ -75,6 +75,29 @@ fn otlp_as_json_and_an_ephemeral_session_agree_with_the_model() {
     }
 }
 
+/// The other protocol of OTLP, as `serve` prints it, and no transcript to help.
+#[test]
+#[cfg(feature = "grpc")]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn otlp_over_grpc_agrees_with_the_model() {
+    let env = TestEnv::new();
+    let model = MockModel::start([first_turn(), second_turn()].concat());
+    let mut server = env.serve(&["--auth", "token"]);
+    let otel = server.otel_over_grpc();
+    assert_eq!(otel["exporter"].as_table().unwrap().keys().collect::<Vec<_>>(), ["otlp-grpc"]);
+    let mut codex = Codex::new(&env, &model).hidden_home().otel(otel);
+    codex.exec(&["do the thing"]);
+    codex.exec(&["resume", "--last", "once more"]);
+    assert_eq!(model.steps_left(), 0);
+    assert!(server.stop().success());
+
+    let sessions = env.run(&["report", "session", "--no-import", "--format", "json"]).ok().json();
+    check_totals(&sessions, &model.served());
+    assert_eq!(sources(&sessions), json!({"otlp": 5}));
+    let [session] = rows(&sessions) else { panic!("one session, resumed: {sessions:#}") };
+    check(session, &json!({"prompts": 2, "tool_calls": 3, "team": "platform"}));
+}
+
 /// No exporter: the hook's spool, and the transcripts that the hook names.
 #[test]
 #[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]

@@ -1,89 +1,20 @@
 //! The sink, over real sockets: every answer of the protocol, every limit, and what is stored.
 
-use crate::support::client::{Answer, Client, call, request};
+use crate::support::client::{Client, call, request};
 use crate::support::fixture;
 use crate::support::memory_store::MemoryStore;
 use crate::support::otlp_messages::{ExportLogsServiceResponse, Status, transcode};
+use crate::support::test_sink::{TestSink, gzip, hasty, logs, start};
 use codex_tally::model::Body;
-use codex_tally::serve::{Auth, Event, Handle, Options, Stats, spawn};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use codex_tally::serve::{Auth, Event, Options, Stats, spawn};
 use prost::Message;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
-
-/// A running sink with all that a test wants to look at.
-struct TestSink {
-    handle: Handle,
-    store: MemoryStore,
-    events: Arc<Mutex<Vec<Event>>>,
-}
-
-impl TestSink {
-    fn start(options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let store = MemoryStore::default();
-        let events = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&events);
-        let warn = Box::new(move |event| seen.lock().unwrap().push(event));
-        let handle = spawn(listener, Box::new(store.clone()), options, warn).unwrap();
-        TestSink { handle, store, events }
-    }
-
-    fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        call(self.handle.addr, "POST", path, headers, body)
-    }
-
-    fn client(&self) -> Client {
-        Client::connect(self.handle.addr)
-    }
-
-    fn stop(mut self) -> Stats {
-        self.handle.stop();
-        self.handle.join().unwrap()
-    }
-
-    fn responses(&self) -> usize {
-        self.store.contents().observations.values().filter(|o| matches!(o.body, Body::Response(_))).count()
-    }
-}
-
-fn start() -> TestSink {
-    TestSink::start(Options::default())
-}
-
-/// Short deadlines, so that tests of them are short.
-fn hasty() -> Options {
-    Options {
-        header_timeout: Duration::from_millis(300),
-        body_timeout: Duration::from_millis(300),
-        idle_timeout: Duration::from_millis(900),
-        ..Options::default()
-    }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// A logs request with one response record of `n` input tokens.
-fn logs(n: u64) -> Vec<u8> {
-    let thread = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
-    let texts = [("event.name", "codex.sse_event"), ("conversation.id", thread), ("output_token_count", "2")];
-    let mut attributes: Vec<Value> =
-        texts.iter().map(|(key, value)| json!({ "key": key, "value": { "stringValue": value } })).collect();
-    attributes.push(json!({ "key": "input_token_count", "value": { "intValue": n.to_string() } }));
-    let record = json!({ "observedTimeUnixNano": (1_000_000 + n).to_string(), "attributes": attributes });
-    json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [record] }] }] }).to_string().into_bytes()
-}
 
 #[test]
 fn full_success_is_empty_in_the_encoding_of_the_request() {
@@ -328,13 +259,7 @@ fn what_is_sent_twice_is_stored_once() {
         assert_eq!(sink.post("/v1/logs", &[PROTOBUF, ("X-Team", team)], &transcode(&body)).status, 200);
     }
     assert_eq!(sink.responses(), 2);
-    let teams = |o: &codex_tally::model::Observation| match &o.body {
-        Body::Context(context) => context.team_header.clone(),
-        _ => None,
-    };
-    let mut teams: Vec<_> = sink.store.contents().observations.values().filter_map(teams).collect();
-    teams.sort();
-    assert_eq!(teams, ["a", "b"]);
+    assert_eq!(sink.teams(), ["a", "b"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
-use super::token_count::Counts;
+use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::model::{
     Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, Turn, TurnEnd,
@@ -23,8 +23,9 @@ pub struct State {
     effort: Option<String>,
     tier: Option<String>,
     pub(super) turn: Option<String>,
-    /// `token_count` by thread: a fork's file holds its parent's too.
-    counts: BTreeMap<ThreadId, Counts>,
+    counts: Counts,
+    /// Where each thread's count stands: a fork's file holds its parent's responses too.
+    places: BTreeMap<ThreadId, Place>,
     /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
     response_ids: BTreeMap<String, u32>,
     response_turn: Option<String>,
@@ -173,7 +174,7 @@ impl Reader {
         }
         self.state.turn = Some(turn.clone());
         let Some(owner) = self.owner_of_turn() else { return };
-        self.state.counts.entry(owner.clone()).or_default().start_turn();
+        self.state.counts.start_turn();
         if !self.is_copy() {
             let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
             let key = KeyBuilder::new("turn").part(owner.as_str()).part(&turn);
@@ -186,7 +187,7 @@ impl Reader {
         let Some(own) = self.own() else { return };
         let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
         let turn = record.turn_id.cut(128);
-        self.state.counts.entry(thread.clone()).or_default().closed = true;
+        self.state.places.entry(thread.clone()).or_default().closed = true;
         let Some(usage) = record.usage.0.and_then(|u| u.tokens()) else {
             return self.count("transcript.record_without_usage");
         };
@@ -272,8 +273,10 @@ impl Reader {
         let Some(event) = self.parse::<TokenCount>(payload) else { return };
         let Some(owner) = self.owner_of_turn() else { return self.count("transcript.no_thread") };
         let turn = self.state.turn.clone();
-        let counts = self.state.counts.entry(owner.clone()).or_default();
-        if let Some((usage, index)) = counts.take(event.info.0.as_ref(), turn.as_deref()) {
+        let Some(usage) = self.state.counts.take(event.info.0.as_ref()) else { return };
+        let place = self.state.places.entry(owner.clone()).or_default();
+        if !place.closed {
+            let index = place.next(turn.as_deref());
             let replayed = self.is_copy();
             self.response(&owner, turn, format!("#{index}"), usage, time, replayed, true);
         }

@@ -168,6 +168,29 @@ fn what_a_fork_copied_is_its_parents() {
 }
 
 #[test]
+fn a_forks_first_count_may_be_a_stale_copy_of_its_parents_last() {
+    // As Codex 0.128 writes it: an event before each response repeats the last, also across the end of the copied part.
+    let lines = [
+        meta(OWN),
+        meta(PARENT),
+        context(OLD_TURN, "gpt-5.2"),
+        started(OLD_TURN),
+        event("token_count", r#","info":null"#),
+        token_count(10, 10),
+        started(TURN),
+        context(TURN, "gpt-5.2"),
+        token_count(10, 10),
+        token_count(20, 30),
+    ];
+    let reader = read(&lines);
+    let found: Vec<_> = responses(&reader.observations)
+        .into_iter()
+        .map(|(o, r)| (o.thread.to_string(), r.usage.input, r.response_id.clone().unwrap_or_default()))
+        .collect();
+    assert_eq!(found, [(PARENT.to_string(), 10, "#1".to_string()), (OWN.to_string(), 20, "#1".to_string())]);
+}
+
+#[test]
 fn a_response_id_that_comes_again_is_another_response() {
     let again = |turn| record(OWN, turn, "same", 5);
     let reader = read(&[meta(OWN), again(TURN), again(TURN), again(TURN_2), again(TURN_2)]);

@@ -7,12 +7,11 @@ use super::wire::TokenCountInfo;
 use crate::model::TokenUsage;
 use serde::{Deserialize, Serialize};
 
-/// What has been seen of one thread's `token_count` events.
+/// What has been seen of a file's `token_count` events. A fork's file goes on where the copy of its parent's ends: its totals
+/// continue the parent's, and its first event may be a stale copy of the parent's last.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Counts {
-    /// A `token_usage_record` of the thread was seen: events after it say nothing new.
-    pub closed: bool,
     /// The first event had no numbers, as in versions that write stale copies.
     stale_copies: bool,
     /// Any event was seen.
@@ -21,23 +20,16 @@ pub(super) struct Counts {
     turn_is_new: bool,
     /// The totals of the last event, with its own grand total.
     last_total: Option<(TokenUsage, u64)>,
-    /// The turn that `index` counts in.
-    turn: Option<String>,
-    /// How many responses of that turn were seen.
-    index: u32,
 }
 
 impl Counts {
-    /// A turn of the thread starts.
+    /// A turn starts.
     pub fn start_turn(&mut self) {
         self.turn_is_new = true;
     }
 
-    /// Takes an event; gives a response's usage and its index in the turn if the event is about a new one.
-    pub fn take(&mut self, info: Option<&TokenCountInfo>, turn: Option<&str>) -> Option<(TokenUsage, u32)> {
-        if self.closed {
-            return None;
-        }
+    /// Takes an event; gives a response's usage if the event is about a new one.
+    pub fn take(&mut self, info: Option<&TokenCountInfo>) -> Option<TokenUsage> {
         let first = !std::mem::replace(&mut self.seen, true);
         let new_turn = std::mem::take(&mut self.turn_is_new);
         let Some(info) = info else {
@@ -51,15 +43,31 @@ impl Counts {
         // A total that equals the last one is a copy, unless the totals were reset to this very response at a turn's start.
         let reset = new_turn && !self.stale_copies && totals.0 == last;
         self.last_total = Some(totals);
-        if (repeats && !reset) || (last.input == 0 && last.output == 0) {
-            return None;
-        }
+        ((!repeats || reset) && (last.input > 0 || last.output > 0)).then_some(last)
+    }
+}
+
+/// Where the count of one thread's responses stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Place {
+    /// A `token_usage_record` of the thread was seen: events after it say nothing new.
+    pub closed: bool,
+    /// The turn that `index` counts in.
+    turn: Option<String>,
+    /// How many responses of that turn were seen.
+    index: u32,
+}
+
+impl Place {
+    /// The index in its turn of one more response, from 1.
+    pub fn next(&mut self, turn: Option<&str>) -> u32 {
         if self.turn.as_deref() != turn {
             self.turn = turn.map(str::to_string);
             self.index = 0;
         }
         self.index += 1;
-        Some((last, self.index))
+        self.index
     }
 }
 
@@ -77,35 +85,41 @@ mod tests {
     fn stale_copies_of_old_versions_are_dropped() {
         let mut c = Counts::default();
         c.start_turn();
-        assert_eq!(c.take(None, Some("a")), None);
-        assert_eq!(c.take(Some(&info(10, 10)), Some("a")).unwrap().1, 1);
-        assert_eq!(c.take(Some(&info(10, 10)), Some("a")), None);
-        assert_eq!(c.take(Some(&info(20, 30)), Some("a")).unwrap().1, 2);
+        assert_eq!(c.take(None), None);
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert_eq!(c.take(Some(&info(10, 10))), None);
+        assert!(c.take(Some(&info(20, 30))).is_some());
         c.start_turn();
-        assert_eq!(c.take(Some(&info(20, 30)), Some("b")), None, "the copy at the resumed turn's start");
-        assert_eq!(c.take(Some(&info(5, 35)), Some("b")).unwrap().1, 1);
+        assert_eq!(c.take(Some(&info(20, 30))), None, "the copy at the resumed turn's start");
+        assert!(c.take(Some(&info(5, 35))).is_some());
     }
 
     #[test]
     fn a_reset_total_is_a_new_response() {
         let mut c = Counts::default();
         c.start_turn();
-        assert!(c.take(Some(&info(10, 10)), Some("a")).is_some());
+        assert!(c.take(Some(&info(10, 10))).is_some());
         c.start_turn();
-        assert!(c.take(Some(&info(10, 10)), Some("b")).is_some());
-        assert!(c.take(Some(&info(10, 10)), Some("b")).is_none());
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert!(c.take(Some(&info(10, 10))).is_none());
     }
 
     #[test]
-    fn estimates_after_compaction_and_closed_threads_count_nothing() {
+    fn estimates_after_compaction_count_nothing() {
         let mut c = Counts::default();
         let zero: TokenCountInfo = serde_json::from_str(
             r#"{"total_token_usage":{"input_tokens":0,"output_tokens":0,"total_tokens":258400},
                 "last_token_usage":{"input_tokens":0,"output_tokens":0,"total_tokens":9}}"#,
         )
         .unwrap();
-        assert!(c.take(Some(&zero), None).is_none());
-        c.closed = true;
-        assert!(c.take(Some(&info(10, 10)), None).is_none());
+        assert!(c.take(Some(&zero)).is_none());
+    }
+
+    #[test]
+    fn responses_are_numbered_in_their_turn() {
+        let mut place = Place::default();
+        assert_eq!([place.next(Some("a")), place.next(Some("a")), place.next(Some("b"))], [1, 2, 1]);
+        let mut place = Place::default();
+        assert_eq!([place.next(None), place.next(None)], [1, 2]);
     }
 }

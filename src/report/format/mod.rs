@@ -1,6 +1,7 @@
 //! A report's bytes: table for people, CSV for spreadsheets, JSON for programs.
 
 mod csv;
+mod fit;
 mod json;
 mod safe;
 mod table;

@@ -4,9 +4,7 @@
 pub fn terminal_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let hides =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || hides {
+        if c.is_control() || hides(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -15,14 +13,19 @@ pub fn terminal_text(text: &str) -> String {
     out
 }
 
+/// Characters that cannot be seen, break lines, or change the order of what can be seen.
+fn hides(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
 /// Text for a spreadsheet: on one line, and never the start of a formula.
 pub fn csv_text(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let first = text.chars().find(|c| *c != ' ' && *c != '\u{a0}');
-    match first {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}') => {
-            format!("'{line}")
-        }
+    let line: String = text.chars().map(|c| if c.is_control() || hides(c) { ' ' } else { c }).collect();
+    match line.chars().find(|c| *c != ' ' && *c != '\u{a0}') {
+        Some('=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}') => format!("'{line}"),
         _ => line,
     }
 }
@@ -40,7 +43,9 @@ mod tests {
 
     #[test]
     fn spreadsheets_get_no_formulas() {
-        for bad in ["=1+1", "+1", "-1", "@x", " =1", "\u{a0}=1", "\t=1", "\r=1", "\n=1", "＝1"] {
+        for bad in
+            ["\u{200b}=1", "\u{2028}=1", "=1+1", "+1", "-1", "@x", " =1", "\u{a0}=1", "\t=1", "\r=1", "\n=1", "＝1"]
+        {
             assert!(csv_text(bad).starts_with('\''), "{bad:?}");
             assert!(!csv_text(bad).chars().any(char::is_control), "{bad:?}");
         }

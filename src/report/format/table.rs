@@ -1,37 +1,25 @@
 //! Tables for a terminal: the most useful columns, numbers that can be read, and what must be known of them below.
 
+use super::fit::fit;
 use super::terminal_text;
 use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
 use crate::report::{Cell, Column, Kind, Range, Report};
-use comfy_table::{Cell as TableCell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 
 /// The look of all our tables: a line below the heading, nothing else.
 pub const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The report as text for a terminal of this width (`None`: no terminal, lines may be long).
 pub fn table(report: &Report, width: Option<u16>) -> String {
-    let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
     let mut out = format!("codex-tally {}: {}\n\n", report.name, days(report.range));
     if report.rows.is_empty() {
         out.push_str("No responses in this period.\n");
     } else {
-        let mut table = Table::new();
-        table.load_style(PLAIN);
-        if let Some(width) = width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        let (table, left_out) = grid(report, width);
+        out.push_str(&format!("{table}\n"));
+        if left_out > 0 {
+            out.push_str(&format!("\n{left_out} columns do not fit this terminal; --format csv has all."));
         }
-        let title = |c: &Column| aligned(c.title.unwrap_or_default().to_string(), c.kind);
-        table.set_header(shown.iter().map(|i| title(&report.columns[*i])));
-        for row in &report.rows {
-            table.add_row(shown.iter().map(|i| cell(&row[*i], &report.columns[*i])));
-        }
-        let mut totals: Vec<TableCell> = shown.iter().map(|i| cell(&report.totals[*i], &report.columns[*i])).collect();
-        if let Some(first) = totals.first_mut() {
-            *first = TableCell::new("total");
-        }
-        table.add_row(totals);
-        out.push_str(&table.to_string());
-        out.push('\n');
     }
     for note in notes(&report.coverage) {
         out.push_str(&format!("\n{note}"));
@@ -41,6 +29,31 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
     }
     out.push('\n');
     out
+}
+
+/// Heading, rows and totals of the columns that say something and fit, and how many do not fit.
+fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
+    let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
+    let columns: Vec<&Column> = shown.iter().map(|i| &report.columns[*i]).collect();
+    let texts = |row: &[Cell]| shown.iter().map(|i| cell(&row[*i], &report.columns[*i])).collect::<Vec<_>>();
+    let mut grid = vec![columns.iter().map(|c| c.title.unwrap_or_default().to_string()).collect()];
+    grid.extend(report.rows.iter().map(|row| texts(row)));
+    grid.push(texts(&report.totals));
+    if let Some(first) = grid.last_mut().and_then(|totals| totals.first_mut()) {
+        *first = "total".to_string();
+    }
+    let kept = fit(&columns, &mut grid, width);
+    let mut table = Table::new();
+    table.load_style(PLAIN);
+    for (n, row) in grid.iter().enumerate() {
+        let cells = kept.iter().map(|i| aligned(&row[*i], columns[*i].kind));
+        if n == 0 {
+            table.set_header(cells)
+        } else {
+            table.add_row(cells)
+        };
+    }
+    (table, columns.len() - kept.len())
 }
 
 /// A column is shown if it has a title and says something: owner columns only if anything is attributed, others if any
@@ -66,17 +79,16 @@ fn days(range: Range) -> String {
     }
 }
 
-fn cell(cell: &Cell, column: &Column) -> TableCell {
-    let text = match cell {
+fn cell(cell: &Cell, column: &Column) -> String {
+    match cell {
         Cell::Missing => if column.kind == Kind::Amount { "-" } else { "" }.to_string(),
         Cell::Text(text) => terminal_text(brief(column.name, text)),
         Cell::Count(n) => thousands(*n),
         Cell::Amount(pico) => amount(*pico),
-    };
-    aligned(text, column.kind)
+    }
 }
 
-fn aligned(text: String, kind: Kind) -> TableCell {
+fn aligned(text: &str, kind: Kind) -> TableCell {
     let alignment = if kind == Kind::Text { CellAlignment::Left } else { CellAlignment::Right };
     TableCell::new(text).set_alignment(alignment)
 }
@@ -103,12 +115,15 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
-/// An amount with 4 digits after the point, half to even.
+/// An amount with 4 digits after the point, half to even; one that would vanish is shown as `<0.0001`.
 pub fn amount(pico: i128) -> String {
     const STEP: i128 = 100_000_000;
     let (whole, rest) = (pico.div_euclid(STEP), pico.rem_euclid(STEP));
     let up = rest * 2 > STEP || (rest * 2 == STEP && whole % 2 != 0);
     let rounded = whole + i128::from(up);
+    if rounded == 0 && pico > 0 {
+        return "<0.0001".to_string();
+    }
     let sign = if rounded < 0 { "-" } else { "" };
     let abs = rounded.unsigned_abs();
     let units = u64::try_from(abs / 10_000).map_or_else(|_| (abs / 10_000).to_string(), thousands);
@@ -161,6 +176,7 @@ mod tests {
         assert_eq!(amount(150_000_000), "0.0002");
         assert_eq!(amount(250_000_000), "0.0002");
         assert_eq!(amount(-150_000_000), "-0.0002");
+        assert_eq!((amount(0), amount(1), amount(50_000_000)), ("0.0000".into(), "<0.0001".into(), "<0.0001".into()));
         assert_eq!(amount(1_234_567_890_000_000), "1,234.5679");
     }
 }

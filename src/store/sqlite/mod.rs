@@ -46,14 +46,17 @@ impl SqliteStore {
         if rusqlite::version_number() < OLDEST_SQLITE {
             bail!("SQLite {} is too old; at least 3.51.3 is needed", rusqlite::version());
         }
+        let db = Self::prepare(path, patience).with_context(|| {
+            let shown = path.display();
+            format!("cannot use the store {shown}; if it is damaged, move it away and run `codex-tally import` again")
+        })?;
+        Ok(SqliteStore { db })
+    }
+
+    fn prepare(path: &Path, patience: Duration) -> anyhow::Result<Connection> {
         // SQLite would create the file with the user's umask.
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        let mut db = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        let mut db = Connection::open(path)?;
         db.busy_timeout(patience)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         use_wal(&db, patience)?;
@@ -62,9 +65,9 @@ impl SqliteStore {
         db.pragma_update(None, "fullfsync", true)?;
         db.pragma_update(None, "trusted_schema", false)?;
         db.pragma_update(None, "foreign_keys", true)?;
-        migrate::migrate(&mut db).with_context(|| format!("cannot use {}", path.display()))?;
+        migrate::migrate(&mut db)?;
         db.set_prepared_statement_cache_capacity(32);
-        Ok(SqliteStore { db })
+        Ok(db)
     }
 }
 

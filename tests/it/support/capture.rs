@@ -66,6 +66,11 @@ impl Capture {
         entries(&self.folder.join("otlp")).into_iter().map(request).collect()
     }
 
+    /// The bodies of the OTLP requests in order of arrival.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.requests().into_iter().map(|request| request.body).collect()
+    }
+
     /// The hook payloads in order, as they would be with the environment's Codex home.
     pub fn hooks(&self, env: &TestEnv) -> Vec<String> {
         let codex_home = env.codex_home();

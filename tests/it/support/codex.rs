@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use super::{MockModel, TestEnv};
 
 /// Every event that Codex 0.169.0 calls hooks for.
-const EVENTS: [&str; 14] = [
+pub const EVENTS: [&str; 14] = [
     "SessionStart",
     "SessionEnd",
     "UserPromptSubmit",

@@ -102,10 +102,13 @@ impl TestEnv {
         Output::fed(self.command(HOOK), payload.as_ref())
     }
 
-    /// Starts `codex-tally serve` on a free port and returns when it listens.
+    /// Starts `codex-tally serve` on free ports and returns when it listens.
     #[track_caller]
     pub fn serve(&self, args: &[&str]) -> Server {
         let mut command = self.tally(&["serve", "--http", "127.0.0.1:0"]);
+        if cfg!(feature = "grpc") && !args.contains(&"--grpc") {
+            command.args(["--grpc", "127.0.0.1:0"]);
+        }
         command.args(args);
         Server::start(command)
     }

@@ -1,16 +1,17 @@
 //! What the integration tests stand on: a hermetic home, a scripted model, the real Codex CLI between them, and clients.
 
-#![allow(dead_code, reason = "helpers come before the tests that use them")]
-
 pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod http;
 pub mod memory_store;
 pub mod mock_model;
 pub mod otlp_messages;
 pub mod server;
+pub mod test_sink;
 pub mod transcript;
 
 use std::path::PathBuf;

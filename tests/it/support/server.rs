@@ -38,9 +38,22 @@ impl Server {
         self.port
     }
 
-    /// Without a path and without a slash at its end.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// Where it takes OTLP/gRPC.
+    #[track_caller]
+    pub fn grpc_port(&self) -> u16 {
+        let said = self.stderr();
+        let (_, rest) = said.split_once(" and on ").expect("a second address");
+        port_in(rest).expect("a port")
+    }
+
+    /// The `[otel]` table with the commented line for gRPC instead of the one for HTTP.
+    #[track_caller]
+    pub fn otel_over_grpc(&mut self) -> toml::Table {
+        let mut otel = self.otel();
+        let said = self.stdout();
+        let line = said.lines().find_map(|line| line.strip_prefix("# or over gRPC: ")).expect("a line for gRPC");
+        otel.extend(line.parse::<toml::Table>().expect("a line of TOML"));
+        otel
     }
 
     /// What it has said on stdout so far.
