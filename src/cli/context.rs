@@ -6,12 +6,17 @@ use crate::config::{self, ChannelConfig, ConfigFile, Env};
 use crate::ledger::{self, Ledger, Options};
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
+use crate::store::later::Opener;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, spool};
+use crate::store::{Store, journal, spool};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a command waits for a sink that is emptying the journal itself.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The resolved settings of a call.
 pub(super) struct Context {
@@ -44,14 +49,31 @@ impl Context {
 
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
-        spool::create_private_dir(&self.home).with_context(|| format!("cannot use {}", self.home.display()))?;
+        self.make_home()?;
         SqliteStore::open(&self.db)
+    }
+
+    /// Opens stores that wait no longer than this for other processes.
+    pub fn opener(&self, patience: Duration) -> anyhow::Result<Opener> {
+        self.make_home()?;
+        let db = self.db.clone();
+        Ok(Opener::new(move || Ok(Box::new(SqliteStore::open_within(&db, patience)?))))
+    }
+
+    fn make_home(&self) -> anyhow::Result<()> {
+        spool::create_private_dir(&self.home).with_context(|| format!("cannot use {}", self.home.display()))
+    }
+
+    /// The folders in which Codex keeps sessions, as far as the configuration tells.
+    pub fn configured_homes(&self) -> Vec<PathBuf> {
+        let mut homes: Vec<PathBuf> = config::codex_home(&self.env).into_iter().collect();
+        homes.extend(self.config.codex_homes.iter().cloned());
+        homes
     }
 
     /// The folders in which Codex keeps sessions, as far as anything tells.
     pub fn codex_homes(&self, store: &dyn Store) -> anyhow::Result<Vec<PathBuf>> {
-        let mut homes: Vec<PathBuf> = config::codex_home(&self.env).into_iter().collect();
-        homes.extend(self.config.codex_homes.iter().cloned());
+        let mut homes = self.configured_homes();
         homes.extend(store.codex_homes()?);
         homes.sort();
         homes.dedup();
@@ -64,11 +86,18 @@ impl Context {
         collect::read_transcripts(store, &files, &self.env.os_user())
     }
 
-    /// Reads on in spool and transcripts. The spool first: it tells where transcripts are.
+    /// Stores what a sink put into the journal; returns how many observations were new.
+    pub fn drain(&self, store: &mut dyn Store) -> anyhow::Result<u64> {
+        Ok(journal::drain(&self.home, store, JOURNAL_PATIENCE)?.appended.stored)
+    }
+
+    /// Reads on in journal, spool and transcripts. The spool before the transcripts: it tells where they are.
     pub fn sync(&self, store: &mut dyn Store) -> anyhow::Result<Summary> {
+        let drained = self.drain(store)?;
         let mut summary = collect::read_spool(store, &self.home, today())?;
         let homes = self.codex_homes(store)?;
         summary += self.import(store, &homes)?;
+        summary.stored += drained;
         Ok(summary)
     }
 

@@ -32,7 +32,9 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> anyhow::Result<Exi
         bail!("{} does not exist", missing.display());
     }
     let paths = if args.paths.is_empty() { context.codex_homes(&store)? } else { args.paths.clone() };
-    let summary = context.import(&mut store, &paths)?;
+    let drained = context.drain(&mut store)?;
+    let mut summary = context.import(&mut store, &paths)?;
+    summary.stored += drained;
     if summary.files == 0 {
         let places: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
         out::talk(&format!("no transcripts found in {}", places.join(", ")));

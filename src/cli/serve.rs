@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::out;
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Listeners, Options, Stats};
+use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
+use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::io::{Read, Write};
@@ -11,6 +12,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the sink waits for another process that holds the store, before the journal takes what comes.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Where to listen for OTLP/gRPC if nothing is said; a program that is built without it does not.
 const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
@@ -36,6 +41,9 @@ pub(super) struct Args {
     /// A host name by which the sink may be called, besides the loopback names
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Do not read on in spool and transcripts meanwhile
+    #[arg(long)]
+    no_follow: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +65,14 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
         bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
     }
-    let store = context.open()?;
+    let open = context.opener(PATIENCE)?;
+    let store = open.later();
+    match store.open() {
+        Err(e) if is_busy(&e) => out::talk("the store is held by another process; the journal takes what comes"),
+        opened => opened?,
+    }
+    let follow = Follow { codex_homes: context.configured_homes(), os_user: context.env.os_user() };
+    let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
         AuthArg::None => None,
@@ -73,6 +88,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
         allowed_hosts: args.allow_host.clone(),
+        background: Some(Background { home: context.home.clone(), open, follow }),
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
@@ -83,12 +99,14 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
 
 fn summary(s: &Stats) -> String {
     format!(
-        "stopped: {} requests, {} observations stored, {} known already, {} records unreadable, {} requests refused",
+        "stopped: {} requests, {} observations stored, {} known already, {} records unreadable, {} requests refused, \
+         {} observations read from spool and transcripts",
         thousands(s.requests),
         thousands(s.stored),
         thousands(s.known),
         thousands(s.rejected),
         thousands(s.refused + s.unauthorized),
+        thousands(s.followed),
     )
 }
 

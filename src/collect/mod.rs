@@ -1,10 +1,12 @@
 //! Reading on in files: spool and transcripts, plain and zstd, from where reading stopped.
 
+mod follow;
 mod lines;
 mod spool;
 mod transcript;
 
-pub use spool::read_spool;
+pub use follow::Follower;
+pub use spool::{read_spool, read_spool_if_free};
 pub use transcript::{find_transcripts, read_transcripts};
 
 use crate::store::Appended;

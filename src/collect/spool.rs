@@ -29,18 +29,34 @@ const MAX_SPOOL_BYTES: u64 = 2 << 30;
 /// # Errors
 /// The folder or the store cannot be read or written. A single file that cannot be read is counted instead.
 pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
-    let mut summary = Summary::default();
     let _alone = lock(&spool::folder(home))?;
+    read_alone(store, home, today)
+}
+
+/// The same, unless another process reads there at this moment: then it is left to that one.
+///
+/// # Errors
+/// As `read_spool`.
+pub fn read_spool_if_free(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+    let Ok(folder) = File::open(spool::folder(home)) else { return Ok(Summary::default()) };
+    if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(Summary::default());
+    }
+    read_alone(store, home, today)
+}
+
+fn read_alone(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+    let mut summary = Summary::default();
     for (path, day) in spool_files(&spool::folder(home))? {
         summary.files += 1;
         let done = read_file(store, &path, &mut summary).with_context(|| format!("cannot read {}", path.display()))?;
         if day.next().next() <= today {
             count_dropped(store, &path)?;
-            let mut batch = Batch { forget: vec![path.clone()], ..Batch::default() };
-            // Nobody writes to a day that is over for so long: what has no line end by now was torn.
-            batch.count("spool.bad_line", u64::from(!done));
+            if !done {
+                count_torn(store, &path)?;
+            }
             std::fs::remove_file(&path)?;
-            store.append(&batch)?;
+            store.append(&Batch { forget: vec![path], ..Batch::default() })?;
         }
     }
     bound(store, &spool::folder(home))?;
@@ -139,6 +155,16 @@ fn codex_home_of(transcript: &Path) -> Option<PathBuf> {
     dir.parent().filter(|home| home.is_absolute()).map(Path::to_path_buf)
 }
 
+/// Nobody writes to a day that is over for so long: what has no line end by now was torn. It counts as read from then on.
+fn count_torn(store: &mut dyn Store, path: &Path) -> anyhow::Result<()> {
+    let mut batch = Batch::default();
+    batch.count("spool.bad_line", 1);
+    let cursor = store.cursor(path)?.map(|c| Cursor { offset: c.size, ..c });
+    batch.cursors.extend(cursor.map(|c| (path.to_path_buf(), c)));
+    store.append(&batch)?;
+    Ok(())
+}
+
 /// Lines that hooks could not write because the day's file was full: one byte each in a file beside it.
 fn count_dropped(store: &mut dyn Store, path: &Path) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_os_string();
@@ -168,8 +194,8 @@ fn bound(store: &mut dyn Store, dir: &Path) -> anyhow::Result<()> {
         let mut batch = Batch { forget: vec![path.clone()], ..Batch::default() };
         let read = store.cursor(&path)?.map_or(0, |c| c.offset);
         batch.count("spool.dropped_bytes", size.saturating_sub(read));
-        std::fs::remove_file(&path)?;
         store.append(&batch)?;
+        std::fs::remove_file(&path)?;
         total -= size;
     }
     Ok(())

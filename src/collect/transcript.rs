@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Observations stored in one transaction, roughly.
 const BATCH: usize = 4096;
 
+/// Bytes read in one transaction, roughly: a pass that is cut short is taken up again not far behind.
+const BATCH_BYTES: u64 = 32 << 20;
+
 /// Transcripts below these paths, in order. A path that is a file is taken as it is; of a folder, all `rollout-*.jsonl`
 /// and `rollout-*.jsonl.zst`. A CODEX_HOME means its `sessions` and `archived_sessions`. What is missing is no error.
 pub fn find_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
@@ -158,7 +161,8 @@ fn follow(
             Next::TooLong => *reader.counters.entry("transcript.line_too_long".into()).or_default() += 1,
             Next::End => {}
         }
-        if next == Next::End || reader.observations.len() >= BATCH {
+        let full = reader.observations.len() >= BATCH || lines.consumed - before >= BATCH_BYTES;
+        if next == Next::End || full {
             let offset = position.offset + lines.consumed;
             // Until the end is reached the file counts as changed, so that a pass that is cut short is taken up again.
             let size = if next == Next::End { position.size } else { offset };

@@ -7,11 +7,13 @@
 //! - `guard`: who may ask: host, origin, token
 //! - `body`: reads and inflates within limits
 //! - `writer`: the thread that owns the store and commits waiting requests together
+//! - `background`: a thread that empties the journal and reads on in spool and transcripts
 //! - `report`: counts, and the warnings that the user gets to see
 //!
 //! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a
 //! framework's own 413, 415 and 422 are not), and the accept loop and its deadlines must be ours anyway.
 
+mod background;
 mod body;
 mod connection;
 #[cfg(feature = "grpc")]
@@ -23,6 +25,7 @@ mod refusal;
 mod report;
 mod writer;
 
+pub use background::{Background, Follow};
 pub use report::{Event, Stats};
 
 use crate::store::Store;
@@ -32,6 +35,7 @@ use report::Reporter;
 use std::fmt;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -82,6 +86,8 @@ pub struct Options {
     pub stop_timeout: Duration,
     /// The shortest time between two warnings of one kind.
     pub warning_interval: Duration,
+    /// The journal, and what is read on meanwhile. Without it what the store does not take is refused with 503.
+    pub background: Option<Background>,
 }
 
 impl Default for Options {
@@ -99,7 +105,14 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(5),
             warning_interval: Duration::from_secs(60),
+            background: None,
         }
+    }
+}
+
+impl Options {
+    fn home(&self) -> Option<PathBuf> {
+        self.background.as_ref().map(|background| background.home.clone())
     }
 }
 
@@ -221,7 +234,8 @@ fn run<F: Future<Output = ()>>(
         .build()
         .context("the sink's runtime cannot be started")?;
     let reporter = Arc::new(Reporter::new(events, options.warning_interval));
-    let (writer, thread) = Writer::start(store, Arc::clone(&reporter))?;
+    let (writer, thread) = Writer::start(store, options.home(), Arc::clone(&reporter))?;
+    let background = options.background.clone().map(|b| b.start(writer.turn(), Arc::clone(&reporter))).transpose()?;
     let sink = Arc::new(Sink {
         hosts: guard::Hosts::new(&addresses, &options.allowed_hosts),
         memory: Arc::new(Semaphore::new(options.max_memory_bytes.div_ceil(1024))),
@@ -237,6 +251,7 @@ fn run<F: Future<Output = ()>>(
         anyhow::Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(background);
     writer.stop();
     let flushed = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the sink's writer panicked")));
     reporter.flush();

@@ -2,6 +2,7 @@
 
 use super::Events;
 use crate::store::Appended;
+use crate::store::journal::Drained;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Stats {
     pub refused: u64,
     /// Requests that could not be stored (503): their records are lost, since Codex does not send again.
     pub failed: u64,
+    /// Requests that were put into the journal, because the store could not be written.
+    pub journaled: u64,
     /// Observations that were new.
     pub stored: u64,
     /// Observations that were there already.
@@ -33,6 +36,8 @@ pub struct Stats {
     pub rejected: u64,
     /// Transactions; fewer than requests when many wait.
     pub commits: u64,
+    /// New observations that were read from spool and transcripts in the background.
+    pub followed: u64,
 }
 
 /// A warning. The text of each is one sentence for the user.
@@ -48,6 +53,20 @@ pub enum Event {
         /// How many requests were lost since the last warning.
         requests: u64,
         /// What the store said.
+        why: String,
+    },
+    /// The store could not be written, and the journal took what came. Nothing is lost.
+    Journaled {
+        /// How many requests since the last warning.
+        requests: u64,
+        /// What the store said.
+        why: String,
+    },
+    /// Reading on in spool and transcripts, or emptying the journal, failed; it is tried again.
+    Background {
+        /// How often since the last warning.
+        times: u64,
+        /// What was wrong the last time.
         why: String,
     },
     /// Log records could not be read.
@@ -76,6 +95,12 @@ impl fmt::Display for Event {
             Event::StoreFailed { requests, why } => {
                 write!(f, "{requests} requests could not be stored, and Codex does not send again: {why}")
             }
+            Event::Journaled { requests, why } => {
+                write!(f, "{requests} requests wait in the journal until the store can be written: {why}")
+            }
+            Event::Background { times, why } => {
+                write!(f, "reading on in the background failed ({times} times), and is tried again: {why}")
+            }
             Event::Rejected { records, why } => write!(f, "{records} log records could not be read: {why}"),
             Event::AcceptFailed { times, why } => write!(f, "connections cannot be taken ({times} times): {why}"),
         }
@@ -87,11 +112,20 @@ impl fmt::Display for Event {
 pub(super) enum Warning {
     Unauthorized,
     StoreFailed,
+    Journaled,
+    Background,
     Rejected,
     AcceptFailed,
 }
 
-const WARNINGS: [Warning; 4] = [Warning::Unauthorized, Warning::StoreFailed, Warning::Rejected, Warning::AcceptFailed];
+const WARNINGS: [Warning; 6] = [
+    Warning::Unauthorized,
+    Warning::StoreFailed,
+    Warning::Journaled,
+    Warning::Background,
+    Warning::Rejected,
+    Warning::AcceptFailed,
+];
 
 /// What has been counted since the last warning of a kind.
 #[derive(Default)]
@@ -137,6 +171,15 @@ impl Reporter {
         });
     }
 
+    pub(super) fn drained(&self, drained: Drained) {
+        self.count(|stats| {
+            stats.commits += drained.commits;
+            stats.stored += drained.appended.stored;
+            stats.known += drained.appended.known;
+            stats.conflicts += drained.appended.conflicts;
+        });
+    }
+
     pub(super) fn stats(&self) -> Stats {
         self.lock().stats
     }
@@ -169,6 +212,8 @@ impl Inner {
         (self.events)(match warning {
             Warning::Unauthorized => Event::Unauthorized { requests: count },
             Warning::StoreFailed => Event::StoreFailed { requests: count, why },
+            Warning::Journaled => Event::Journaled { requests: count, why },
+            Warning::Background => Event::Background { times: count, why },
             Warning::Rejected => Event::Rejected { records: count, why },
             Warning::AcceptFailed => Event::AcceptFailed { times: count, why },
         });

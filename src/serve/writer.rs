@@ -1,10 +1,13 @@
-//! The thread that owns the store. All requests that wait are committed together, then all are answered.
+//! The thread that owns the store. All requests that wait are committed together, then all are answered. While the store
+//! cannot be written, the journal takes them.
 
 use super::report::{Reporter, Warning};
 use crate::model::Observation;
-use crate::store::{Batch, Store};
+use crate::store::journal::{self, Journal};
+use crate::store::{Batch, Store, is_busy};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,11 +22,24 @@ const GROUP_OBSERVATIONS: usize = 16 * 1024;
 /// Codex gives up after 10 s: later than this nobody waits for an answer.
 const RETRY_TIME: Duration = Duration::from_secs(8);
 
+/// How long a request waits for a store that is held, if the journal cannot be written either.
+const HELD_TIME: Duration = Duration::from_secs(2);
+
+/// After the store refused, the journal takes all that comes for so long, before the store is tried again.
+const REST: Duration = Duration::from_millis(250);
+
+/// How long the end of the sink waits for a store that is held, to leave an empty journal.
+const LAST_DRAIN: Duration = Duration::from_secs(2);
+
+/// Held for each transaction, so that writer and background do not wait for each other inside the store.
+pub(super) type Turn = Arc<Mutex<()>>;
+
 /// The way to the store.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     counters: Arc<Mutex<BTreeMap<String, u64>>>,
+    turn: Turn,
 }
 
 enum Message {
@@ -37,19 +53,29 @@ struct Job {
 }
 
 impl Writer {
-    /// Starts the thread. It ends, with what is still to be counted written, after [`Writer::stop`].
+    /// Starts the thread. It ends, with what is still to be counted written, after [`Writer::stop`]. With a home, its
+    /// journal takes what the store does not.
     pub(super) fn start(
         store: Box<dyn Store>,
+        home: Option<PathBuf>,
         reporter: Arc<Reporter>,
     ) -> anyhow::Result<(Self, JoinHandle<anyhow::Result<()>>)> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let counters = Arc::new(Mutex::new(BTreeMap::new()));
-        let worker = Worker { store, reporter, counters: Arc::clone(&counters) };
+        let turn = Turn::default();
+        let journal = home.map(|home| (Journal::new(&home), home));
+        let (counted, turns) = (Arc::clone(&counters), Arc::clone(&turn));
+        let worker = Worker { store, journal, rest: None, reporter, counters: counted, turn: turns };
         let thread = std::thread::Builder::new()
             .name("sink-writer".to_string())
             .spawn(move || worker.run(messages))
             .context("the sink's writer cannot be started")?;
-        Ok((Writer { queue, counters }, thread))
+        Ok((Writer { queue, counters, turn }, thread))
+    }
+
+    /// Whoever else writes to the store in this process takes turns with the writer.
+    pub(super) fn turn(&self) -> Turn {
+        Arc::clone(&self.turn)
     }
 
     /// Counts what was not kept. It is written with the next observations: nothing to wait for.
@@ -57,7 +83,7 @@ impl Writer {
         add(&self.counters, counters);
     }
 
-    /// Returns true once the observations are on disk, false if they could not be written.
+    /// Returns true once the observations are on disk, in the store or the journal, false if they could not be written.
     pub(super) async fn write(&self, observations: Vec<Observation>) -> bool {
         if observations.is_empty() {
             return true;
@@ -83,6 +109,11 @@ fn add(counters: &Mutex<BTreeMap<String, u64>>, more: BTreeMap<String, u64>) {
 
 struct Worker {
     store: Box<dyn Store>,
+    /// The journal and the home it belongs to.
+    journal: Option<(Journal, PathBuf)>,
+    /// Why and until when the store is not tried.
+    rest: Option<(Instant, String)>,
+    turn: Turn,
     reporter: Arc<Reporter>,
     counters: Arc<Mutex<BTreeMap<String, u64>>>,
 }
@@ -109,26 +140,46 @@ impl Worker {
                 self.commit(group);
             }
         }
-        let rest = self.take_counters();
-        if rest.is_empty() {
-            return Ok(());
+        self.drain_at_the_end();
+        let (batch, error) = match self.has_counters().then(|| self.append(Vec::new())) {
+            None | Some(Ok(())) => return Ok(()),
+            Some(Err((_, error))) => (self.take_counters(), error),
+        };
+        match &mut self.journal {
+            Some((journal, _)) => journal.append(&[], &batch).context("the sink's counters cannot be written"),
+            None => Err(error.context("the sink's counters cannot be written")),
         }
-        let batch = Batch { counters: rest, ..Batch::default() };
-        let appended = self.store.append(&batch).context("the sink's counters cannot be written")?;
-        self.reporter.committed(appended);
-        Ok(())
+    }
+
+    /// What is in the journal need not wait there for the next start.
+    fn drain_at_the_end(&mut self) {
+        let Some((_, home)) = &self.journal else { return };
+        let began = Instant::now();
+        loop {
+            match journal::drain(home, self.store.as_mut(), Duration::ZERO) {
+                Ok(drained) => return self.reporter.drained(drained),
+                Err(e) if is_busy(&e) && began.elapsed() < LAST_DRAIN => std::thread::sleep(Duration::from_millis(20)),
+                Err(e) => return self.reporter.warn(Warning::Background, 1, &format!("{e:#}")),
+            }
+        }
+    }
+
+    fn has_counters(&self) -> bool {
+        !self.counters.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn take_counters(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut *self.counters.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes a group in one transaction. If that fails each is tried alone, so that none suffers for another.
+    /// Writes a group in one transaction, else into the journal. If both fail each is tried alone, so that none suffers for
+    /// another.
     fn commit(&mut self, group: Vec<Job>) {
         let began = Instant::now();
         let (parts, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.observations, job.done)).unzip();
         let lengths: Vec<usize> = parts.iter().map(Vec::len).collect();
-        let (mut rest, mut why) = match self.append(parts.into_iter().flatten().collect()) {
+        let written = self.write(parts.into_iter().flatten().collect(), waiting.len());
+        let (mut rest, mut why) = match written {
             Ok(()) => {
                 for done in waiting {
                     // Whoever does not wait any more has its data stored all the same.
@@ -143,9 +194,11 @@ impl Worker {
             let own = std::mem::replace(&mut rest, later);
             let mut stored = false;
             if began.elapsed() < RETRY_TIME {
-                match self.append(own) {
+                match self.insist(own, began) {
                     Ok(()) => stored = true,
-                    Err((_, error)) => why = error,
+                    // With a journal it was already said why, of both.
+                    Err(_) if self.journal.is_some() => {}
+                    Err(error) => why = error,
                 }
             }
             if !stored {
@@ -155,10 +208,54 @@ impl Worker {
         }
     }
 
+    /// Writes into the store, or into the journal while that cannot be written.
+    fn write(
+        &mut self,
+        observations: Vec<Observation>,
+        requests: usize,
+    ) -> Result<(), (Vec<Observation>, anyhow::Error)> {
+        let resting = self.rest.take_if(|(until, _)| self.journal.is_none() || *until <= Instant::now());
+        drop(resting);
+        let (observations, why) = match &self.rest {
+            Some((_, why)) => (observations, why.clone()),
+            None => match self.append(observations) {
+                Err((observations, error)) if self.journal.is_some() => (observations, format!("{error:#}")),
+                other => return other,
+            },
+        };
+        let counters = self.take_counters();
+        let Some((journal, _)) = &mut self.journal else { return Err((observations, anyhow::Error::msg(why))) };
+        if let Err(error) = journal.append(&observations, &counters) {
+            add(&self.counters, counters);
+            self.rest = None;
+            return Err((observations, anyhow::Error::msg(format!("{why}; and the journal: {error}"))));
+        }
+        let requests = requests as u64;
+        self.reporter.count(|stats| stats.journaled += requests);
+        self.reporter.warn(Warning::Journaled, requests, &why);
+        if self.rest.is_none() {
+            self.rest = Some((Instant::now() + REST, why));
+        }
+        Ok(())
+    }
+
+    /// Writes one request, the last way that is left: while the store is held, this is worth some seconds.
+    fn insist(&mut self, mut observations: Vec<Observation>, began: Instant) -> anyhow::Result<()> {
+        loop {
+            match self.append(observations) {
+                Err((again, error)) if is_busy(&error) && began.elapsed() < HELD_TIME => observations = again,
+                other => return other.map_err(|(_, error)| error),
+            }
+        }
+    }
+
     /// Writes one transaction, and gives the observations back if it fails.
     fn append(&mut self, observations: Vec<Observation>) -> Result<(), (Vec<Observation>, anyhow::Error)> {
         let batch = Batch { observations, counters: self.take_counters(), ..Batch::default() };
-        match self.store.append(&batch) {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let appended = self.store.append(&batch);
+        drop(turn);
+        match appended {
             Ok(appended) => {
                 self.reporter.committed(appended);
                 Ok(())

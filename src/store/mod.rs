@@ -1,5 +1,7 @@
 //! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
 
+pub mod journal;
+pub mod later;
 pub mod spool;
 pub mod sqlite;
 
@@ -57,6 +59,19 @@ impl Batch {
         }
     }
 
+    /// The same as batches of at most so many observations, for transactions that keep nobody waiting. All else is in the last
+    /// one: reading goes on from where it was if one of them fails.
+    pub fn in_pieces(mut self, most: usize) -> Vec<Batch> {
+        let mut pieces = Vec::new();
+        while self.observations.len() > most {
+            let rest = self.observations.split_off(most);
+            let observations = std::mem::replace(&mut self.observations, rest);
+            pieces.push(Batch { observations, ..Batch::default() });
+        }
+        pieces.push(self);
+        pieces
+    }
+
     /// Takes in what another batch holds.
     pub fn merge(&mut self, other: Batch) {
         self.observations.extend(other.observations);
@@ -79,6 +94,31 @@ pub struct Appended {
     pub known: u64,
     /// New ones that share a key with another content.
     pub conflicts: u64,
+}
+
+impl std::ops::AddAssign for Appended {
+    fn add_assign(&mut self, other: Self) {
+        self.stored += other.stored;
+        self.known += other.known;
+        self.conflicts += other.conflicts;
+    }
+}
+
+/// In the chain of an error: another process holds the store, and trying again later helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+impl std::fmt::Display for Busy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another process holds the store")
+    }
+}
+
+impl std::error::Error for Busy {}
+
+/// Whether an error of a store means that another process holds it.
+pub fn is_busy(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Busy>().is_some()
 }
 
 /// A store of observations. One writer at a time; what `append` returned from is on disk.

@@ -6,10 +6,12 @@ mod command_line;
 mod demo;
 mod documents;
 mod examples;
+mod follow;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod hook;
 mod house;
+mod journal;
 mod observations;
 mod otlp;
 mod prices;

@@ -18,7 +18,7 @@ use crate::support::env::Output;
 use crate::support::{TestEnv, Transcript};
 
 /// A logs request with one token record of `n` input tokens.
-fn token_record(n: u64) -> Vec<u8> {
+pub fn token_record(n: u64) -> Vec<u8> {
     let thread = Transcript::new(1_000_000).thread;
     let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
     let record = json!({
@@ -34,7 +34,7 @@ fn token_record(n: u64) -> Vec<u8> {
 }
 
 /// Posts records with the next numbers until one is not acknowledged, or `last` is reached.
-fn post_until_gone(addr: SocketAddr, next: &AtomicU64, last: u64, acked: &Mutex<Vec<u64>>) {
+pub fn post_until_gone(addr: SocketAddr, next: &AtomicU64, last: u64, acked: &Mutex<Vec<u64>>) {
     let Ok(mut client) = Client::try_connect(addr) else { return };
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +50,7 @@ fn post_until_gone(addr: SocketAddr, next: &AtomicU64, last: u64, acked: &Mutex<
 }
 
 /// How often each response is stored, by its input tokens.
-fn stored(env: &TestEnv) -> BTreeMap<u64, u64> {
+pub fn stored(env: &TestEnv) -> BTreeMap<u64, u64> {
     let store = SqliteStore::open(&env.home().join("tally.db")).unwrap();
     let mut stored = BTreeMap::new();
     for observation in store.observations().unwrap() {
@@ -61,7 +61,7 @@ fn stored(env: &TestEnv) -> BTreeMap<u64, u64> {
     stored
 }
 
-fn report(env: &TestEnv) -> [Value; 3] {
+pub fn report(env: &TestEnv) -> [Value; 3] {
     let report = env.run(&["report", "session", "--format", "json", "--no-import"]).ok().json();
     ["rows", "totals", "coverage"].map(|part| report[part].clone())
 }

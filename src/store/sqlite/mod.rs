@@ -2,7 +2,7 @@
 
 mod migrate;
 
-use super::{Appended, Batch, Cursor, Store};
+use super::{Appended, Batch, Busy, Cursor, Store};
 use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -30,23 +30,36 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, is not ours, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        Self::open_within(path, PATIENCE)
+    }
+
+    /// The same, waiting for other processes no longer than this, now and in every transaction; then it fails with
+    /// [`Busy`](super::Busy).
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_within(path: &Path, patience: Duration) -> anyhow::Result<Self> {
+        Self::connect(path, patience).map_err(mark_busy)
+    }
+
+    fn connect(path: &Path, patience: Duration) -> anyhow::Result<Self> {
         if rusqlite::version_number() < OLDEST_SQLITE {
             bail!("SQLite {} is too old; at least 3.51.3 is needed", rusqlite::version());
         }
-        let db = Self::prepare(path).with_context(|| {
+        let db = Self::prepare(path, patience).with_context(|| {
             let shown = path.display();
             format!("cannot use the store {shown}; if it is damaged, move it away and run `codex-tally import` again")
         })?;
         Ok(SqliteStore { db })
     }
 
-    fn prepare(path: &Path) -> anyhow::Result<Connection> {
+    fn prepare(path: &Path, patience: Duration) -> anyhow::Result<Connection> {
         // SQLite would create the file with the user's umask.
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut db = Connection::open(path)?;
-        db.busy_timeout(PATIENCE)?;
+        db.busy_timeout(patience)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        use_wal(&db)?;
+        use_wal(&db, patience)?;
         // What was acknowledged survives power loss: each commit syncs the WAL.
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "fullfsync", true)?;
@@ -58,8 +71,17 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+/// Says of a refusal that it is one which passes.
+fn mark_busy(error: anyhow::Error) -> anyhow::Error {
+    let code = error.chain().find_map(|e| e.downcast_ref::<rusqlite::Error>()).and_then(|e| e.sqlite_error_code());
+    match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error.context(Busy),
+        _ => error,
+    }
+}
+
+impl SqliteStore {
+    fn write(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let appended = append_observations(&tx, &batch.observations)?;
         let mut alone = true;
@@ -90,6 +112,12 @@ impl Store for SqliteStore {
         }
         tx.commit()?;
         Ok(appended)
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+        self.write(batch).map_err(mark_busy)
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
@@ -124,7 +152,7 @@ impl Store for SqliteStore {
     }
 
     fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
-        cursor_of(&self.db, path)
+        cursor_of(&self.db, path).map_err(mark_busy)
     }
 
     fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>> {
@@ -148,8 +176,8 @@ impl Store for SqliteStore {
 }
 
 /// SQLite waits for nobody when a new file changes its mode, so that several processes that make a store at once must try again.
-fn use_wal(db: &Connection) -> rusqlite::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+fn use_wal(db: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + patience;
     loop {
         match db.pragma_update(None, "journal_mode", "wal") {
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {

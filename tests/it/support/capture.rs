@@ -112,7 +112,7 @@ impl Capture {
         if requests.is_empty() {
             return;
         }
-        let server = env.serve(&["--auth", "none"]);
+        let server = env.serve(&["--auth", "none", "--no-follow"]);
         requests.iter().for_each(|r| r.send(&server));
         assert!(server.stop().success(), "{}", self.name);
     }
