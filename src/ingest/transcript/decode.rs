@@ -25,9 +25,23 @@ pub struct State {
     pub(super) turn: Option<String>,
     /// `token_count` by thread: a fork's file holds its parent's too.
     counts: BTreeMap<ThreadId, Counts>,
+    /// The thread that was counted last: a fork goes on from there.
+    counted: Option<ThreadId>,
     /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
     response_ids: BTreeMap<String, u32>,
     response_turn: Option<String>,
+}
+
+impl State {
+    /// What was counted of a thread so far.
+    fn counts(&mut self, thread: &ThreadId) -> &mut Counts {
+        if self.counted.as_ref() != Some(thread) {
+            let heir = self.counted.as_ref().and_then(|last| self.counts.get(last)).map(Counts::heir);
+            self.counts.entry(thread.clone()).or_insert_with(|| heir.unwrap_or_default());
+            self.counted = Some(thread.clone());
+        }
+        self.counts.entry(thread.clone()).or_default()
+    }
 }
 
 /// Reads a transcript line by line.
@@ -173,7 +187,7 @@ impl Reader {
         }
         self.state.turn = Some(turn.clone());
         let Some(owner) = self.owner_of_turn() else { return };
-        self.state.counts.entry(owner.clone()).or_default().start_turn();
+        self.state.counts(&owner).start_turn();
         if !self.is_copy() {
             let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
             let key = KeyBuilder::new("turn").part(owner.as_str()).part(&turn);
@@ -186,7 +200,7 @@ impl Reader {
         let Some(own) = self.own() else { return };
         let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
         let turn = record.turn_id.cut(128);
-        self.state.counts.entry(thread.clone()).or_default().closed = true;
+        self.state.counts(&thread).closed = true;
         let Some(usage) = record.usage.0.and_then(|u| u.tokens()) else {
             return self.count("transcript.record_without_usage");
         };
@@ -272,7 +286,7 @@ impl Reader {
         let Some(event) = self.parse::<TokenCount>(payload) else { return };
         let Some(owner) = self.owner_of_turn() else { return self.count("transcript.no_thread") };
         let turn = self.state.turn.clone();
-        let counts = self.state.counts.entry(owner.clone()).or_default();
+        let counts = self.state.counts(&owner);
         if let Some((usage, index)) = counts.take(event.info.0.as_ref(), turn.as_deref()) {
             let replayed = self.is_copy();
             self.response(&owner, turn, format!("#{index}"), usage, time, replayed, true);

@@ -19,6 +19,8 @@ pub(super) struct Counts {
     seen: bool,
     /// No event was seen since the turn started.
     turn_is_new: bool,
+    /// Nothing but a parent's events was seen: the thread is a fork whose first event may repeat the parent's last.
+    inherited: bool,
     /// The totals of the last event, with its own grand total.
     last_total: Option<(TokenUsage, u64)>,
     /// The turn that `index` counts in.
@@ -28,6 +30,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// The counts of a fork whose parent's events were copied into its file: they go on where the parent's ended.
+    pub fn heir(&self) -> Self {
+        let (stale_copies, seen, last_total) = (self.stale_copies, self.seen, self.last_total);
+        Counts { stale_copies, seen, last_total, inherited: true, ..Counts::default() }
+    }
+
     /// A turn of the thread starts.
     pub fn start_turn(&mut self) {
         self.turn_is_new = true;
@@ -39,7 +47,7 @@ impl Counts {
             return None;
         }
         let first = !std::mem::replace(&mut self.seen, true);
-        let new_turn = std::mem::take(&mut self.turn_is_new);
+        let new_turn = std::mem::take(&mut self.turn_is_new) & !std::mem::take(&mut self.inherited);
         let Some(info) = info else {
             self.stale_copies |= first;
             return None;
@@ -94,6 +102,25 @@ mod tests {
         c.start_turn();
         assert!(c.take(Some(&info(10, 10)), Some("b")).is_some());
         assert!(c.take(Some(&info(10, 10)), Some("b")).is_none());
+    }
+
+    #[test]
+    fn a_fork_repeats_its_parents_last_event() {
+        for old in [true, false] {
+            let mut parent = Counts::default();
+            if old {
+                assert_eq!(parent.take(None, Some("a")), None);
+            }
+            parent.start_turn();
+            assert!(parent.take(Some(&info(10, 10)), Some("a")).is_some());
+            let mut fork = parent.heir();
+            fork.start_turn();
+            assert!(fork.take(Some(&info(10, 10)), Some("b")).is_none(), "the parent's");
+            assert_eq!(fork.take(Some(&info(7, 17)), Some("b")).unwrap().1, 1);
+            let mut subagent = parent.heir();
+            subagent.start_turn();
+            assert_eq!(subagent.take(Some(&info(8, 8)), Some("c")).unwrap().1, 1, "its totals start anew");
+        }
     }
 
     #[test]
