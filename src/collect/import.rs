@@ -6,8 +6,8 @@
 use super::transcript::{is_read, read_file};
 use super::{Progress, Summary};
 use crate::store::{Batch, Cursor, Store};
-use anyhow::bail;
-use std::collections::HashMap;
+use anyhow::Context as _;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -35,17 +35,19 @@ pub fn read_transcripts(
     summary.read = jobs.len() as u64;
     let readers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS).min(jobs.len());
     std::thread::scope(|scope| -> anyhow::Result<()> {
-        let receivers: Vec<_> = (0..readers)
+        let mut sources: Vec<_> = (0..readers)
             .map(|turn| {
                 let (sender, receiver) = sync_channel(AHEAD);
                 let mine = jobs.iter().skip(turn).step_by(readers);
                 scope.spawn(move || read(mine, os_user, &sender));
-                receiver
+                Source { receiver, received: VecDeque::new() }
             })
             .collect();
         let mut writer = Writer { store, pending: Vec::new(), weight: 0, summary: &mut summary };
         for (i, job) in jobs.iter().enumerate() {
-            if let Some(why) = writer.take(&receivers[i % readers], i as u64, jobs.len() as u64, progress)? {
+            let (files, files_total) = (i as u64, jobs.len() as u64);
+            let mut progress = |bytes| progress(Progress { files, files_total, bytes });
+            if let Some(why) = writer.take(&mut sources[i % readers], &mut progress)? {
                 problems.push((job.path.clone(), why));
             }
         }
@@ -82,7 +84,7 @@ fn changed(store: &dyn Store, paths: &[PathBuf]) -> anyhow::Result<(Vec<Job>, Ve
     Ok((jobs, problems))
 }
 
-/// What a reader says.
+/// What a reader says of a file.
 enum Message {
     /// Something was read, and this many bytes for it.
     Part(Batch, u64),
@@ -90,13 +92,52 @@ enum Message {
     End(Option<String>),
 }
 
-fn read<'a>(jobs: impl Iterator<Item = &'a Job>, os_user: &str, sender: &SyncSender<Message>) {
+/// Messages are sent several at once: waking the other side costs more than a small file.
+const SENT_AT_ONCE: usize = 256;
+
+fn read<'a>(jobs: impl Iterator<Item = &'a Job>, os_user: &str, sender: &SyncSender<Vec<Message>>) {
+    let mut room = Vec::new();
+    let mut unsent = Vec::new();
+    let mut weight = 0;
+    // A writer that has failed listens no more.
     for job in jobs {
-        let mut give = |batch, bytes| sender.send(Message::Part(batch, bytes)).is_ok();
-        let why = read_file(&job.path, job.stored.clone(), os_user, &mut give).err().map(|e| format!("{e:#}"));
-        // A writer that has failed listens no more.
-        if sender.send(Message::End(why)).is_err() {
+        let mut listens = true;
+        let mut give = |batch: Batch, bytes| {
+            weight += weight_of(&batch);
+            unsent.push(Message::Part(batch, bytes));
+            if weight >= SENT_AT_ONCE {
+                weight = 0;
+                listens = sender.send(std::mem::take(&mut unsent)).is_ok();
+            }
+            listens
+        };
+        let end = read_file(&job.path, job.stored.clone(), os_user, &mut room, &mut give);
+        if !listens {
             return;
+        }
+        unsent.push(Message::End(end.err().map(|e| format!("{e:#}"))));
+    }
+    let _ = sender.send(unsent);
+}
+
+/// A position weighs about as much as an observation.
+fn weight_of(batch: &Batch) -> usize {
+    batch.observations.len() + batch.cursors.len()
+}
+
+/// The writer's side of a reader.
+struct Source {
+    receiver: Receiver<Vec<Message>>,
+    received: VecDeque<Message>,
+}
+
+impl Source {
+    fn next(&mut self) -> anyhow::Result<Message> {
+        loop {
+            match self.received.pop_front() {
+                Some(message) => return Ok(message),
+                None => self.received = self.receiver.recv().context("a reader of transcripts ended early")?.into(),
+            }
         }
     }
 }
@@ -111,27 +152,19 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Takes all of one file; tells why it could not be read.
-    fn take(
-        &mut self,
-        receiver: &Receiver<Message>,
-        files: u64,
-        files_total: u64,
-        progress: &mut dyn FnMut(Progress),
-    ) -> anyhow::Result<Option<String>> {
+    fn take(&mut self, source: &mut Source, progress: &mut dyn FnMut(u64)) -> anyhow::Result<Option<String>> {
         loop {
-            match receiver.recv() {
-                Ok(Message::Part(batch, bytes)) => {
+            match source.next()? {
+                Message::Part(batch, bytes) => {
                     self.summary.bytes += bytes;
-                    // A position weighs about as much as an observation.
-                    self.weight += batch.observations.len() + batch.cursors.len();
+                    self.weight += weight_of(&batch);
                     self.pending.push(batch);
                     if self.weight >= TRANSACTION {
                         self.flush()?;
                     }
-                    progress(Progress { files, files_total, bytes: self.summary.bytes });
+                    progress(self.summary.bytes);
                 }
-                Ok(Message::End(why)) => return Ok(why),
-                Err(_) => bail!("a reader of transcripts ended early"),
+                Message::End(why) => return Ok(why),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 pub(super) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// What is read at once: small enough to stay in the processor's cache until it has been looked at.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// What came next.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(super) enum Next<'a> {
 }
 
 /// Reads lines and knows how many bytes they took. Lines are lent out of the buffer that was read into.
-pub(super) struct Lines<R> {
+pub(super) struct Lines<'b, R> {
     reader: R,
-    buffer: Vec<u8>,
+    buffer: &'b mut Vec<u8>,
     /// What the buffer holds, from the next line on.
     start: usize,
     end: usize,
@@ -30,9 +30,10 @@ pub(super) struct Lines<R> {
     pub consumed: u64,
 }
 
-impl<R: Read> Lines<R> {
-    pub fn new(reader: R) -> Self {
-        Lines { reader, buffer: Vec::new(), start: 0, end: 0, consumed: 0 }
+impl<'b, R: Read> Lines<'b, R> {
+    /// `buffer` is room that can be used again for the next file.
+    pub fn new(reader: R, buffer: &'b mut Vec<u8>) -> Self {
+        Lines { reader, buffer, start: 0, end: 0, consumed: 0 }
     }
 
     /// Takes the next whole line. `end_of_input_ends_line` makes a last line without its end a whole one (a file that will
@@ -49,7 +50,8 @@ impl<R: Read> Lines<R> {
                     searched = self.end - self.start;
                     if dropped + searched as u64 > MAX_LINE_BYTES as u64 {
                         dropped += searched as u64;
-                        (self.buffer, self.start, self.end, searched) = (Vec::new(), 0, 0, 0);
+                        *self.buffer = Vec::new();
+                        (self.start, self.end, searched) = (0, 0, 0);
                     }
                     if self.fill()? {
                         continue;
@@ -99,23 +101,25 @@ mod tests {
 
     #[test]
     fn only_whole_lines_are_taken() {
-        let mut lines = Lines::new(&b"one\r\n\ntwo\nthr"[..]);
+        let mut room = Vec::new();
+        let mut lines = Lines::new(&b"one\r\n\ntwo\nthr"[..], &mut room);
         let mut seen = Vec::new();
         while let Next::Line(line) = lines.next(false).unwrap() {
             seen.push(String::from_utf8(line.to_vec()).unwrap());
         }
         assert_eq!(seen, ["one\r\n", "\n", "two\n"]);
         assert_eq!(lines.consumed, 10);
-        let mut lines = Lines::new(&b"end"[..]);
+        let mut lines = Lines::new(&b"end"[..], &mut room);
         assert_eq!(lines.next(true).unwrap(), Next::Line(b"end"));
         assert_eq!(lines.next(true).unwrap(), Next::End);
     }
 
     #[test]
     fn lines_of_every_length_come_whole() {
+        let mut room = Vec::new();
         let lengths = [0, 1, CHUNK - 1, CHUNK, 7, CHUNK / 2, 3 * CHUNK + 5, 2, CHUNK / 2 - 1, 10 * CHUNK, 0, 3];
         let text: Vec<u8> = lengths.iter().flat_map(|n| [vec![b'x'; *n], vec![b'\n']].concat()).collect();
-        let mut lines = Lines::new(text.as_slice());
+        let mut lines = Lines::new(text.as_slice(), &mut room);
         for length in lengths {
             let Next::Line(line) = lines.next(false).unwrap() else { panic!("a line of {length}") };
             assert!(line.len() == length + 1 && line.ends_with(b"\n"), "{length}");
@@ -126,9 +130,10 @@ mod tests {
 
     #[test]
     fn a_line_without_end_takes_no_memory() {
+        let mut room = Vec::new();
         let long = io::Read::take(io::repeat(b'x'), 3 * MAX_LINE_BYTES as u64 + 9);
         let text = io::Read::chain(long, &b"\nnext\n"[..]);
-        let mut lines = Lines::new(text);
+        let mut lines = Lines::new(text, &mut room);
         assert_eq!(lines.next(false).unwrap(), Next::TooLong);
         assert!(lines.buffer.capacity() <= 2 * MAX_LINE_BYTES);
         assert_eq!(lines.next(false).unwrap(), Next::Line(b"next\n"));

@@ -94,7 +94,8 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
     }
     summary.read += 1;
     file.seek(SeekFrom::Start(start))?;
-    let mut lines = Lines::new(file);
+    let mut room = Vec::new();
+    let mut lines = Lines::new(file, &mut room);
     let mut batch = Batch::default();
     let mut homes = BTreeSet::new();
     loop {

@@ -27,11 +27,12 @@ fn modified(meta: &Metadata) -> i64 {
 }
 
 /// Reads on in a file of which the store knows `stored`. What was seen is given away with the bytes that it took, until
-/// `give` wants no more. `os_user` is the user of this process.
+/// `give` wants no more. `os_user` is the user of this process, `room` a buffer that can be used again.
 pub(super) fn read_file(
     path: &Path,
     stored: Option<Cursor>,
     os_user: &str,
+    room: &mut Vec<u8>,
     give: &mut dyn FnMut(Batch, u64) -> bool,
 ) -> anyhow::Result<()> {
     let mut file = File::open(path)?;
@@ -63,7 +64,7 @@ pub(super) fn read_file(
     let (identity, modified) = (identity(&meta), modified(&meta));
     let position = Cursor { identity, size: meta.len(), modified, offset: start, state: String::new() };
     let reader = Reader::new(thread_of_path(&path.to_string_lossy()), state);
-    follow(path, Lines::new(input), reader, position, FileEnd { owner, ends_line: compressed, stored }, give)
+    follow(path, Lines::new(input, room), reader, position, FileEnd { owner, ends_line: compressed, stored }, give)
 }
 
 /// What is known of a file beside its bytes.
@@ -78,7 +79,7 @@ struct FileEnd {
 /// Reads to the end, giving away what was seen part by part. False if nobody wants more.
 fn follow(
     path: &Path,
-    mut lines: Lines<Box<dyn Read>>,
+    mut lines: Lines<'_, Box<dyn Read>>,
     mut reader: Reader,
     position: Cursor,
     mut file: FileEnd,
