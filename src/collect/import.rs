@@ -66,8 +66,11 @@ struct Job {
     stored: Option<Cursor>,
 }
 
+/// A file that cannot be read, and why.
+type Problem = (PathBuf, String);
+
 /// Files that are not as the store knows them, and those of which not even that can be told.
-fn changed(store: &dyn Store, paths: &[PathBuf]) -> anyhow::Result<(Vec<Job>, Vec<(PathBuf, String)>)> {
+fn changed(store: &dyn Store, paths: &[PathBuf]) -> anyhow::Result<(Vec<Job>, Vec<Problem>)> {
     // One question for all, unless there are few.
     const FEW: usize = 8;
     let few = paths.len() <= FEW;
