@@ -83,7 +83,10 @@ impl Context {
     /// Reads on in the transcripts below these paths.
     pub fn import(&self, store: &mut dyn Store, paths: &[PathBuf]) -> anyhow::Result<Summary> {
         let files = collect::find_transcripts(paths)?;
-        collect::read_transcripts(store, &files, &self.env.os_user())
+        let mut shown = out::Progress::new();
+        collect::read_transcripts(store, &files, &self.env.os_user(), &mut |p| {
+            shown.show(|| format!("{} of {} files, {} MB", p.files, p.files_total, p.bytes / 1_000_000));
+        })
     }
 
     /// Stores what a sink put into the journal; returns how many observations were new.

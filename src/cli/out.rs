@@ -3,6 +3,10 @@
 use crate::report::format::terminal_text;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How often progress is shown.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// Writes data to stdout.
 ///
@@ -38,6 +42,37 @@ pub(super) fn talk(text: &str) {
 pub(super) fn width() -> Option<u16> {
     let stdout = io::stdout();
     stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten().map(|size| size.ws_col.max(40))
+}
+
+/// A line on the terminal that says how far something is, and goes when it is done. Without a terminal there is none.
+pub(super) struct Progress {
+    is_terminal: bool,
+    shown: bool,
+    next: Instant,
+}
+
+impl Progress {
+    /// What is over soon shows nothing.
+    pub fn new() -> Self {
+        Progress { is_terminal: io::stderr().is_terminal(), shown: false, next: Instant::now() + EVERY }
+    }
+
+    /// Shows what `text` says, unless it was shown just now.
+    pub fn show(&mut self, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        if self.is_terminal && now >= self.next {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", text());
+            (self.shown, self.next) = (true, now + EVERY);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
 }
 
 /// Explains a usage error (exit 2), or shows the help that was asked for (exit 0).

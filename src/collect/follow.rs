@@ -100,7 +100,7 @@ impl Follower {
             // Taken before reading: what is appended meanwhile is seen next time.
             match Stamp::of(&path) {
                 Some(stamp) => {
-                    summary += read_transcripts(store, std::slice::from_ref(&path), &self.os_user)?;
+                    summary += read_transcripts(store, std::slice::from_ref(&path), &self.os_user, &mut |_| {})?;
                     self.seen.insert(path, stamp);
                 }
                 None => drop(self.seen.remove(&path)),

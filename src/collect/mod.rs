@@ -1,13 +1,16 @@
 //! Reading on in files: spool and transcripts, plain and zstd, from where reading stopped.
 
+mod find;
 mod follow;
+mod import;
 mod lines;
 mod spool;
 mod transcript;
 
+pub use find::find_transcripts;
 pub use follow::Follower;
+pub use import::read_transcripts;
 pub use spool::{read_spool, read_spool_if_free};
-pub use transcript::{find_transcripts, read_transcripts};
 
 use crate::store::Appended;
 
@@ -28,6 +31,17 @@ pub struct Summary {
     pub failed: u64,
     /// What was wrong with the first of them.
     pub problems: Vec<String>,
+}
+
+/// How far a reading pass is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Files that are done, of those that have something new.
+    pub files: u64,
+    /// Files that have something new.
+    pub files_total: u64,
+    /// Bytes read, uncompressed.
+    pub bytes: u64,
 }
 
 impl Summary {

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -110,17 +110,19 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
     }
     summary.read += 1;
     file.seek(SeekFrom::Start(start))?;
-    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file));
+    let mut room = Vec::new();
+    let mut lines = Lines::new(file, &mut room);
     let mut batch = Batch::default();
     let mut homes = BTreeSet::new();
     loop {
         let next = lines.next(false)?;
+        let ended = next == Next::End;
         match next {
-            Next::Line => take_line(&lines.buffer, &mut batch, &mut homes),
+            Next::Line(line) => take_line(line, &mut batch, &mut homes),
             Next::TooLong => batch.count("spool.bad_line", 1),
             Next::End => {}
         }
-        if next == Next::End || batch.observations.len() >= BATCH {
+        if ended || batch.observations.len() >= BATCH {
             let offset = start + lines.consumed;
             let cursor = Cursor { identity, size: meta.len(), modified: 0, offset, state: String::new() };
             batch.cursors.push((path.to_path_buf(), cursor));
@@ -128,7 +130,7 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
             summary.add(store.append(&batch)?);
             batch = Batch::default();
         }
-        if next == Next::End {
+        if ended {
             summary.bytes += lines.consumed;
             return Ok(start + lines.consumed >= meta.len());
         }

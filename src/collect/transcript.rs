@@ -1,108 +1,49 @@
-//! Finds and follows transcripts, plain and zstd, streaming.
+//! Follows one transcript, plain or zstd, streaming.
 
-use super::Summary;
 use super::lines::{Lines, Next};
 use crate::ingest::transcript::{Reader, State, thread_of_path};
 use crate::model::{Body, Context, KeyBuilder, Observation, SourceKind, Timestamp};
-use crate::store::{Batch, Cursor, Store};
-use anyhow::Context as _;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use crate::store::{Batch, Cursor};
+use anyhow::{Context as _, bail};
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Observations stored in one transaction, roughly.
-const BATCH: usize = 4096;
+/// Observations given away at once, roughly.
+const PART: usize = 256;
 
-/// Bytes read in one transaction, roughly: a pass that is cut short is taken up again not far behind.
-const BATCH_BYTES: u64 = 32 << 20;
+/// Bytes read in one part, roughly: a pass that is cut short is taken up again not far behind.
+const PART_BYTES: u64 = 32 << 20;
 
-/// Transcripts below these paths, in order. A path that is a file is taken as it is; of a folder, all `rollout-*.jsonl`
-/// and `rollout-*.jsonl.zst`. A CODEX_HOME means its `sessions` and `archived_sessions`. What is missing is no error.
-pub fn find_transcripts(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in paths {
-        match std::fs::metadata(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
-            Ok(meta) if meta.is_file() => found.push(path.clone()),
-            Ok(_) => {
-                let parts = ["sessions", "archived_sessions"].map(|part| path.join(part));
-                if parts.iter().any(|part| part.is_dir()) {
-                    parts.iter().filter(|part| part.is_dir()).try_for_each(|part| walk(part, &mut found))?;
-                } else {
-                    walk(path, &mut found)?;
-                }
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    Ok(found)
+/// Whether a file is what the store knows: then it need not be opened.
+pub(super) fn is_read(meta: &Metadata, cursor: &Cursor) -> bool {
+    cursor.identity == identity(meta) && cursor.size == meta.len() && cursor.modified == modified(meta)
 }
 
-/// Links are not followed: they could lead anywhere, and round in circles.
-fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            walk(&entry.path(), found)?;
-        } else if kind.is_file() {
-            let name = entry.file_name();
-            let name = name.to_str().unwrap_or("");
-            if name.starts_with("rollout-") && (name.ends_with(".jsonl") || name.ends_with(".jsonl.zst")) {
-                found.push(entry.path());
-            }
-        }
-    }
-    Ok(())
+fn identity(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
 }
 
-/// Reads on in these transcripts. `os_user` is the name of the user that this process runs as; files of others are theirs.
-///
-/// # Errors
-/// The store cannot be written. A file that cannot be read is counted and described instead, and the rest goes on.
-pub fn read_transcripts(store: &mut dyn Store, paths: &[PathBuf], os_user: &str) -> anyhow::Result<Summary> {
-    let mut summary = Summary::default();
-    for path in paths {
-        summary.files += 1;
-        match read_file(store, path, os_user, &mut summary) {
-            Ok(()) => {}
-            Err(Failure::Store(e)) => return Err(e),
-            Err(Failure::File(e)) => summary.problem(format!("{}: {e:#}", path.display())),
-        }
-    }
-    Ok(summary)
+fn modified(meta: &Metadata) -> i64 {
+    meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
 
-/// Whose fault it is: one bad file must not stop the others, a store that cannot be written must.
-enum Failure {
-    File(anyhow::Error),
-    Store(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(e: E) -> Self {
-        Failure::File(e.into())
-    }
-}
-
-fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Summary) -> Result<(), Failure> {
+/// Reads on in a file of which the store knows `stored`. What was seen is given away with the bytes that it took, until
+/// `give` wants no more. `os_user` is the user of this process, `room` a buffer that can be used again.
+pub(super) fn read_file(
+    path: &Path,
+    stored: Option<Cursor>,
+    os_user: &str,
+    room: &mut Vec<u8>,
+    give: &mut dyn FnMut(Batch, u64) -> bool,
+) -> anyhow::Result<()> {
     let mut file = File::open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(Failure::File(anyhow::anyhow!("not a regular file")));
+        bail!("not a regular file");
     }
-    let identity = (meta.dev(), meta.ino());
-    let modified = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
-    let stored = store.cursor(path).map_err(Failure::Store)?;
-    let known = stored.clone().filter(|c| c.identity == identity);
-    if known.as_ref().is_some_and(|c| c.size == meta.len() && c.modified == modified) {
-        return Ok(());
-    }
-    summary.read += 1;
+    let known = stored.clone().filter(|c| c.identity == identity(&meta));
     let compressed = path.extension().is_some_and(|e| e == "zst");
     let resume = known.filter(|c| !compressed && continues(&mut file, c, meta.len()));
     let (start, state) = match resume {
@@ -114,25 +55,19 @@ fn read_file(store: &mut dyn Store, path: &Path, os_user: &str, summary: &mut Su
     } else {
         crate::config::user_name(meta.uid())
     };
-    let input: Box<dyn BufRead> = if compressed {
+    let input: Box<dyn Read> = if compressed {
         // The window that a frame may ask for is what bounds the memory.
         let mut decoder = zstd::Decoder::new(file)?;
         decoder.window_log_max(27)?;
-        Box::new(BufReader::with_capacity(1 << 17, decoder))
+        Box::new(decoder)
     } else {
         file.seek(SeekFrom::Start(start))?;
-        Box::new(BufReader::with_capacity(1 << 17, file))
+        Box::new(file)
     };
+    let (identity, modified) = (identity(&meta), modified(&meta));
     let position = Cursor { identity, size: meta.len(), modified, offset: start, state: String::new() };
-    follow(
-        store,
-        path,
-        Lines::new(input),
-        Reader::new(thread_of_path(&path.to_string_lossy()), state),
-        position,
-        FileEnd { owner, ends_line: compressed, stored },
-        summary,
-    )
+    let reader = Reader::new(thread_of_path(&path.to_string_lossy()), state);
+    follow(path, Lines::new(input, room), reader, position, FileEnd { owner, ends_line: compressed, stored }, give)
 }
 
 /// What is known of a file beside its bytes.
@@ -144,28 +79,29 @@ struct FileEnd {
     ends_line: bool,
 }
 
+/// Reads to the end, giving away what was seen part by part. False if nobody wants more.
 fn follow(
-    store: &mut dyn Store,
     path: &Path,
-    mut lines: Lines<Box<dyn BufRead>>,
+    mut lines: Lines<'_, Box<dyn Read>>,
     mut reader: Reader,
     position: Cursor,
     mut file: FileEnd,
-    summary: &mut Summary,
-) -> Result<(), Failure> {
+    give: &mut dyn FnMut(Batch, u64) -> bool,
+) -> anyhow::Result<()> {
     let mut before = 0;
     loop {
         let next = lines.next(file.ends_line)?;
+        let ended = next == Next::End;
         match next {
-            Next::Line => reader.line(&lines.buffer),
+            Next::Line(line) => reader.line(line),
             Next::TooLong => *reader.counters.entry("transcript.line_too_long".into()).or_default() += 1,
             Next::End => {}
         }
-        let full = reader.observations.len() >= BATCH || lines.consumed - before >= BATCH_BYTES;
-        if next == Next::End || full {
+        let full = reader.observations.len() >= PART || lines.consumed - before >= PART_BYTES;
+        if ended || full {
             let offset = position.offset + lines.consumed;
             // Until the end is reached the file counts as changed, so that a pass that is cut short is taken up again.
-            let size = if next == Next::End { position.size } else { offset };
+            let size = if ended { position.size } else { offset };
             let state = serde_json::to_string(reader.state())?;
             let cursor = Cursor { size, offset, state, ..position.clone() };
             let from = file.stored.replace(cursor.clone());
@@ -179,12 +115,11 @@ fn follow(
             for (name, n) in std::mem::take(&mut reader.counters) {
                 batch.count(&name, n);
             }
-            summary.add(store.append(&batch).map_err(Failure::Store)?);
-            summary.bytes += lines.consumed - before;
+            let bytes = lines.consumed - before;
             before = lines.consumed;
-        }
-        if next == Next::End {
-            return Ok(());
+            if !give(batch, bytes) || ended {
+                return Ok(());
+            }
         }
     }
 }

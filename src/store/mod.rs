@@ -126,6 +126,15 @@ pub trait Store: Send {
     /// Writes a batch in one durable transaction.
     fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended>;
 
+    /// Writes batches in their order, each whole or not at all; an engine may write all in one transaction.
+    fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
+        let mut all = Appended::default();
+        for batch in batches {
+            all += self.append(batch)?;
+        }
+        Ok(all)
+    }
+
     /// All observations, grouped by thread, in an order that does not depend on when they came.
     fn observations(&self) -> anyhow::Result<Vec<Observation>>;
 

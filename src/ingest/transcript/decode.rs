@@ -1,5 +1,6 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
+use super::head::{Head, START, Worth, without_long_texts};
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::model::{
@@ -7,7 +8,6 @@ use crate::model::{
     uuid_v7_millis,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// What the reader remembers of a file between two reads.
@@ -24,6 +24,8 @@ pub struct State {
     tier: Option<String>,
     pub(super) turn: Option<String>,
     counts: Counts,
+    /// The thread that was counted last: a fork goes on where the copy of its parent ends.
+    counted: Option<ThreadId>,
     /// Where each thread's count stands: a fork's file holds its parent's responses too.
     places: BTreeMap<ThreadId, Place>,
     /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
@@ -38,6 +40,8 @@ pub struct Reader {
     pub observations: Vec<Observation>,
     /// What could not be read or is unknown, by reason.
     pub counters: BTreeMap<String, u64>,
+    /// Room for a payload without its long texts.
+    room: Vec<u8>,
 }
 
 impl Reader {
@@ -46,7 +50,7 @@ impl Reader {
         if state.thread.is_none() {
             state.thread = thread;
         }
-        Reader { state, observations: Vec::new(), counters: BTreeMap::new() }
+        Reader { state, observations: Vec::new(), counters: BTreeMap::new(), room: Vec::new() }
     }
 
     /// What to remember for the next read.
@@ -54,12 +58,47 @@ impl Reader {
         &self.state
     }
 
-    /// Reads one whole line, without its end.
+    /// Reads one whole line.
     pub fn line(&mut self, bytes: &[u8]) {
         let bytes = bytes.trim_ascii();
         if bytes.is_empty() {
             return;
         }
+        if let Some(head) = Head::of(bytes) {
+            let taken = match head.worth() {
+                Worth::Nothing => head.is_alone(),
+                Worth::Payload if self.is_counted(&head) => head.is_alone(),
+                Worth::Payload => self.payload(&head).is_some(),
+                Worth::Unknown => false,
+            };
+            if taken {
+                return;
+            }
+        }
+        self.unusual(bytes);
+    }
+
+    /// Whether this is a `token_count` of a thread whose own records say it all.
+    fn is_counted(&self, head: &Head<'_>) -> bool {
+        let of = |owner: &ThreadId| self.state.places.get(owner).is_some_and(|p| p.closed);
+        head.kind == "event_msg" && head.part == Some("token_count") && self.owner_of_turn().is_some_and(of)
+    }
+
+    /// Reads the payload of a line of the usual form alone. `None`, and nothing has changed, if it is not what it seems.
+    fn payload(&mut self, head: &Head<'_>) -> Option<()> {
+        // The longest field that is read: a folder, and an id elsewhere; both may be full of escapes.
+        let longest = if head.kind == "session_meta" { 2 * 4096 } else { 4 * 256 };
+        let mut room = std::mem::take(&mut self.room);
+        let taken = without_long_texts(head.payload, longest, &mut room).and_then(|payload| {
+            let time = Timestamp::parse_rfc3339(head.timestamp);
+            self.take(head.kind, head.part, payload, time).ok()
+        });
+        self.room = room;
+        taken
+    }
+
+    /// Parses the whole line.
+    fn unusual(&mut self, bytes: &[u8]) {
         let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
             self.count("transcript.bad_line");
             return self.salvage(bytes);
@@ -68,20 +107,37 @@ impl Reader {
             return self.count("transcript.bad_line");
         };
         let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
-        match kind {
-            "session_meta" => self.session_meta(payload, time),
-            "turn_context" => self.turn_context(payload, time),
-            "token_usage_record" => self.token_usage_record(payload, time),
-            "event_msg" => self.event(payload, time),
-            "response_item" => self.response_item(payload, time),
-            "world_state" | "compacted" | "inter_agent_communication_metadata" => {}
+        if self.take(kind, None, payload.get().as_bytes(), time).is_err() {
+            self.count("transcript.bad_line");
+        }
+    }
+
+    /// Takes in a payload, whose own type is `part` if it is known already. An error changes nothing.
+    fn take(
+        &mut self,
+        kind: &str,
+        part: Option<&str>,
+        payload: &[u8],
+        time: Option<Timestamp>,
+    ) -> serde_json::Result<()> {
+        match (kind, part) {
+            ("session_meta", _) => self.session_meta(&serde_json::from_slice(payload)?, time),
+            ("turn_context", _) => self.turn_context(&serde_json::from_slice(payload)?, time),
+            ("token_usage_record", _) => self.token_usage_record(&serde_json::from_slice(payload)?, time),
+            ("event_msg", Some(part)) => self.event(part, payload, time)?,
+            ("response_item", Some(part)) => self.response_item(part, payload, time)?,
+            ("event_msg" | "response_item", None) => {
+                let part = serde_json::from_slice::<Kind>(payload)?.kind;
+                self.take(kind, Some(part.get().unwrap_or("")), payload, time)?;
+            }
+            ("world_state" | "compacted" | "inter_agent_communication_metadata", _) => {}
             _ => self.count("transcript.unknown_type"),
         }
+        Ok(())
     }
 
     /// A process that was killed in the middle of a line leaves a torn one, and the next one appends to it.
     fn salvage(&mut self, bytes: &[u8]) {
-        const START: &[u8] = b"{\"timestamp\":";
         let start = bytes.windows(START.len()).rposition(|w| w == START).filter(|at| *at > 0);
         if let Some(at) = start {
             self.line(&bytes[at..]);
@@ -90,15 +146,6 @@ impl Reader {
 
     fn count(&mut self, name: &str) {
         *self.counters.entry(name.to_string()).or_default() += 1;
-    }
-
-    /// Parses a payload; one that is no object is counted.
-    pub(super) fn parse<'a, T: Deserialize<'a>>(&mut self, payload: &'a RawValue) -> Option<T> {
-        let parsed = serde_json::from_str(payload.get()).ok();
-        if parsed.is_none() {
-            self.count("transcript.bad_line");
-        }
-        parsed
     }
 
     pub(super) fn see(&mut self, thread: &ThreadId, key: KeyBuilder, time: Option<Timestamp>, body: Body) {
@@ -117,22 +164,21 @@ impl Reader {
 
     /// Whether the current turn is a copy of a parent's: it is older than the file's thread.
     pub(super) fn is_copy(&self) -> bool {
-        self.owner_of_turn().is_some_and(|owner| Some(&owner) != self.state.thread.as_ref())
+        self.owner_of_turn().is_some_and(|owner| Some(owner) != self.state.thread.as_ref())
     }
 
     /// The thread that a turn in this file belongs to: the youngest of the file's own and its parents that is not younger
     /// than the turn. Only files with a parent's `session_meta` hold foreign turns.
-    fn owner_of_turn(&self) -> Option<ThreadId> {
+    fn owner_of_turn(&self) -> Option<&ThreadId> {
         let own = self.state.thread.as_ref()?;
         let turn = self.state.turn.as_deref().and_then(uuid_v7_millis);
-        let (Some(turn), false) = (turn, self.state.parents.is_empty()) else { return Some(own.clone()) };
+        let (Some(turn), false) = (turn, self.state.parents.is_empty()) else { return Some(own) };
         let all = std::iter::once(own).chain(&self.state.parents);
         let older = all.filter(|t| t.created_millis().is_some_and(|created| created <= turn));
-        older.max_by_key(|t| t.created_millis()).or(self.state.parents.last()).cloned()
+        older.max_by_key(|t| t.created_millis()).or(self.state.parents.last())
     }
 
-    fn session_meta(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(meta) = self.parse::<SessionMeta>(payload) else { return };
+    fn session_meta(&mut self, meta: &SessionMeta, time: Option<Timestamp>) {
         let Some(id) = meta.id.get().and_then(ThreadId::new) else { return self.count("transcript.bad_line") };
         if self.state.thread.as_ref().is_some_and(|own| *own != id) {
             if !self.state.parents.contains(&id) {
@@ -147,11 +193,16 @@ impl Reader {
             session: thread(&meta.session_id),
             parent: thread(&meta.parent_thread_id),
             forked_from: thread(&meta.forked_from_id),
-            source: meta.source.0,
+            source: meta.source.0.clone(),
             originator: meta.originator.cut(128),
             cli_version: meta.cli_version.cut(64),
             cwd: meta.cwd.cut(4096),
-            git_remote: meta.git.0.and_then(|g| g.repository_url.cut(1024)).map(|url| without_credentials(&url)),
+            git_remote: meta
+                .git
+                .0
+                .as_ref()
+                .and_then(|g| g.repository_url.cut(1024))
+                .map(|url| without_credentials(&url)),
             provider: self.state.provider.clone(),
             account: meta.creator_account_id.cut(128),
             agent: meta.agent_path.cut(256).or_else(|| meta.agent_nickname.cut(256)),
@@ -159,8 +210,7 @@ impl Reader {
         self.see(&id, KeyBuilder::new("meta").part(id.as_str()), time, Body::Meta(Box::new(body)));
     }
 
-    fn turn_context(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(context) = self.parse::<TurnContext>(payload) else { return };
+    fn turn_context(&mut self, context: &TurnContext, time: Option<Timestamp>) {
         self.state.model = context.model.cut(128).or(self.state.model.take());
         self.state.effort = context.effort.cut(64);
         if let Some(turn) = context.turn_id.cut(128) {
@@ -173,7 +223,7 @@ impl Reader {
             return;
         }
         self.state.turn = Some(turn.clone());
-        let Some(owner) = self.owner_of_turn() else { return };
+        let Some(owner) = self.owner_of_turn().cloned() else { return };
         self.state.counts.start_turn();
         if !self.is_copy() {
             let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
@@ -182,8 +232,7 @@ impl Reader {
         }
     }
 
-    fn token_usage_record(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(record) = self.parse::<TokenUsageRecord>(payload) else { return };
+    fn token_usage_record(&mut self, record: &TokenUsageRecord, time: Option<Timestamp>) {
         let Some(own) = self.own() else { return };
         let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
         let turn = record.turn_id.cut(128);
@@ -239,41 +288,41 @@ impl Reader {
         self.see(thread, key, time, Body::Response(Box::new(body)));
     }
 
-    fn event(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(kind) = self.parse::<Kind>(payload) else { return };
-        match kind.kind.get().unwrap_or("") {
-            "token_count" => self.token_count(payload, time),
+    fn event(&mut self, part: &str, payload: &[u8], time: Option<Timestamp>) -> serde_json::Result<()> {
+        match part {
+            "token_count" => self.token_count(&serde_json::from_slice(payload)?, time),
             "task_started" => {
-                if let Some(turn) = self.parse::<TurnEvent>(payload).and_then(|e| e.turn_id.cut(128)) {
+                if let Some(turn) = serde_json::from_slice::<TurnEvent>(payload)?.turn_id.cut(128) {
                     self.start_turn(turn, time);
                 }
             }
-            kind @ ("task_complete" | "turn_aborted") => self.turn_end(payload, time, kind == "turn_aborted"),
+            "task_complete" | "turn_aborted" => {
+                self.turn_end(&serde_json::from_slice(payload)?, time, part == "turn_aborted");
+            }
             "thread_settings_applied" => {
-                if let Some(settings) = self.parse::<SettingsEvent>(payload).and_then(|e| e.thread_settings.0) {
+                if let Some(settings) = serde_json::from_slice::<SettingsEvent>(payload)?.thread_settings.0 {
                     self.state.tier = settings.service_tier.cut(32);
                     self.state.provider = settings.model_provider_id.cut(128).or(self.state.provider.take());
                 }
             }
-            "user_message" => self.prompt(time, None),
-            "item_completed" => self.item_completed(payload, time),
-            kind @ ("exec_command_end" | "patch_apply_end" | "mcp_tool_call_end") => {
-                let name = match kind {
-                    "exec_command_end" => Some("Bash"),
-                    "patch_apply_end" => Some("apply_patch"),
-                    _ => None,
-                };
-                self.tool_end(payload, time, name);
+            "user_message" => {
+                serde_json::from_slice::<Kind>(payload)?;
+                self.prompt(time, None);
             }
+            "item_completed" => self.item_completed(serde_json::from_slice(payload)?, time),
+            "exec_command_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("Bash")),
+            "patch_apply_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("apply_patch")),
+            "mcp_tool_call_end" => self.tool_end(&serde_json::from_slice(payload)?, time, None),
             _ => {}
         }
+        Ok(())
     }
 
-    fn token_count(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(event) = self.parse::<TokenCount>(payload) else { return };
-        let Some(owner) = self.owner_of_turn() else { return self.count("transcript.no_thread") };
+    fn token_count(&mut self, event: &TokenCount, time: Option<Timestamp>) {
+        let Some(owner) = self.owner_of_turn().cloned() else { return self.count("transcript.no_thread") };
         let turn = self.state.turn.clone();
-        let Some(usage) = self.state.counts.take(event.info.0.as_ref()) else { return };
+        let continues = self.state.counted.replace(owner.clone()).is_none_or(|last| last == owner);
+        let Some(usage) = self.state.counts.take(event.info.0.as_ref(), continues) else { return };
         let place = self.state.places.entry(owner.clone()).or_default();
         if !place.closed {
             let index = place.next(turn.as_deref());
@@ -282,8 +331,7 @@ impl Reader {
         }
     }
 
-    fn turn_end(&mut self, payload: &RawValue, time: Option<Timestamp>, aborted: bool) {
-        let Some(event) = self.parse::<TurnEvent>(payload) else { return };
+    fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
         let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
         if !self.is_copy() {
             let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);

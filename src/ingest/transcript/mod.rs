@@ -9,6 +9,7 @@
 //! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself.
 
 mod decode;
+mod head;
 #[cfg(test)]
 mod tests;
 mod token_count;

@@ -256,6 +256,45 @@ fn reading_on_after_every_line_is_reading_at_once() {
 }
 
 #[test]
+fn the_form_of_a_line_does_not_matter() {
+    for (thread, lines) in captures() {
+        let mut usual = Reader::new(Some(thread.clone()), State::default());
+        let mut unusual = Reader::new(Some(thread.clone()), State::default());
+        for l in lines.iter().filter(|l| !l.trim_ascii().is_empty()) {
+            usual.line(l);
+            // A space at the start is enough for the whole line to be parsed.
+            unusual.line(&[b"{ ", &l.trim_ascii_start()[1..]].concat());
+        }
+        assert_eq!(usual.observations, unusual.observations, "{thread}");
+        assert_eq!(usual.counters, unusual.counters, "{thread}");
+    }
+}
+
+#[test]
+fn a_record_behind_a_torn_line_that_is_never_read_is_found() {
+    let unread = line("response_item", r#"{"type":"message","content":[{"text":"some words"}]}"#);
+    for end in 1..unread.len() {
+        let torn = unread[..end].to_string() + &record(OWN, TURN, "a", 7);
+        let reader = read(&[meta(OWN), torn]);
+        let inputs: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.usage.input).collect();
+        assert_eq!(inputs, [7], "torn at {end}");
+        assert_eq!(reader.counters.get("transcript.bad_line"), Some(&1), "torn at {end}");
+    }
+}
+
+#[test]
+fn long_texts_beside_what_is_read_change_nothing() {
+    let item = |output: &str| {
+        let item = format!(r#"{{"type":"CommandExecution","id":"c","aggregated_output":"{output}","exit_code":3}}"#);
+        read(&[meta(OWN), started(TURN), event("item_completed", &format!(r#","turn_id":"{TURN}","item":{item}"#))])
+    };
+    let (short, long) = (item("x"), item(&r#"say \\ \"{}\" and \n"#.repeat(500)));
+    assert_eq!(short.observations, long.observations);
+    assert!(matches!(&long.observations.last().unwrap().body, Body::ToolCall(call) if call.exit_code == Some(3)));
+    assert!(long.counters.is_empty());
+}
+
+#[test]
 fn real_transcripts_hold_what_was_answered() {
     // Of versions that count with stale copies, with carried totals, once for each response, and beside records; a thread
     // that compacts on a change of model; a child that copied its parent's turn; a fork of a fork.

@@ -28,8 +28,9 @@ impl Counts {
         self.turn_is_new = true;
     }
 
-    /// Takes an event; gives a response's usage if the event is about a new one.
-    pub fn take(&mut self, info: Option<&TokenCountInfo>) -> Option<TokenUsage> {
+    /// Takes an event; gives a response's usage if the event is about a new one. `continues` tells that the event before was
+    /// of the same thread: totals that a fork's first event shares with its parent's last are the parent's, never a reset.
+    pub fn take(&mut self, info: Option<&TokenCountInfo>, continues: bool) -> Option<TokenUsage> {
         let first = !std::mem::replace(&mut self.seen, true);
         let new_turn = std::mem::take(&mut self.turn_is_new);
         let Some(info) = info else {
@@ -41,7 +42,7 @@ impl Counts {
         let last = info.last_token_usage.0.as_ref()?.tokens()?;
         let repeats = self.last_total == Some(totals);
         // A total that equals the last one is a copy, unless the totals were reset to this very response at a turn's start.
-        let reset = new_turn && !self.stale_copies && totals.0 == last;
+        let reset = new_turn && continues && !self.stale_copies && totals.0 == last;
         self.last_total = Some(totals);
         ((!repeats || reset) && (last.input > 0 || last.output > 0)).then_some(last)
     }
@@ -85,23 +86,43 @@ mod tests {
     fn stale_copies_of_old_versions_are_dropped() {
         let mut c = Counts::default();
         c.start_turn();
-        assert_eq!(c.take(None), None);
-        assert!(c.take(Some(&info(10, 10))).is_some());
-        assert_eq!(c.take(Some(&info(10, 10))), None);
-        assert!(c.take(Some(&info(20, 30))).is_some());
+        assert_eq!(c.take(None, true), None);
+        assert!(c.take(Some(&info(10, 10)), true).is_some());
+        assert_eq!(c.take(Some(&info(10, 10)), true), None);
+        assert!(c.take(Some(&info(20, 30)), true).is_some());
         c.start_turn();
-        assert_eq!(c.take(Some(&info(20, 30))), None, "the copy at the resumed turn's start");
-        assert!(c.take(Some(&info(5, 35))).is_some());
+        assert_eq!(c.take(Some(&info(20, 30)), true), None, "the copy at the resumed turn's start");
+        assert!(c.take(Some(&info(5, 35)), true).is_some());
     }
 
     #[test]
     fn a_reset_total_is_a_new_response() {
         let mut c = Counts::default();
         c.start_turn();
-        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert!(c.take(Some(&info(10, 10)), true).is_some());
         c.start_turn();
-        assert!(c.take(Some(&info(10, 10))).is_some());
-        assert!(c.take(Some(&info(10, 10))).is_none());
+        assert!(c.take(Some(&info(10, 10)), true).is_some());
+        assert!(c.take(Some(&info(10, 10)), true).is_none());
+    }
+
+    #[test]
+    fn a_fork_repeats_its_parents_last_event() {
+        for old in [true, false] {
+            let parent = || {
+                let mut c = Counts::default();
+                if old {
+                    assert_eq!(c.take(None, true), None);
+                }
+                c.start_turn();
+                assert!(c.take(Some(&info(10, 10)), true).is_some());
+                c.start_turn();
+                c
+            };
+            let mut fork = parent();
+            assert!(fork.take(Some(&info(10, 10)), false).is_none(), "the parent's");
+            assert!(fork.take(Some(&info(7, 17)), true).is_some());
+            assert!(parent().take(Some(&info(8, 8)), false).is_some(), "a subagent's totals start anew");
+        }
     }
 
     #[test]
@@ -112,7 +133,7 @@ mod tests {
                 "last_token_usage":{"input_tokens":0,"output_tokens":0,"total_tokens":9}}"#,
         )
         .unwrap();
-        assert!(c.take(Some(&zero)).is_none());
+        assert!(c.take(Some(&zero), true).is_none());
     }
 
     #[test]

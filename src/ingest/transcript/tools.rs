@@ -1,15 +1,14 @@
 //! Tool calls in transcripts: the model's calls, and how they ended.
 
 use super::decode::Reader;
-use super::wire::{Call, Item, ItemCompleted, Kind, ToolEnd};
+use super::head::is_call;
+use super::wire::{Call, Item, ItemCompleted, ToolEnd};
 use crate::ingest::lenient::cut;
 use crate::ingest::tool_name;
 use crate::model::{Body, KeyBuilder, Timestamp, ToolCall};
-use serde_json::value::RawValue;
 
 impl Reader {
-    pub(super) fn item_completed(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(event) = self.parse::<ItemCompleted>(payload) else { return };
+    pub(super) fn item_completed(&mut self, event: ItemCompleted, time: Option<Timestamp>) {
         let Some(item) = event.item.0 else { return };
         if item.kind.get() == Some("UserMessage") {
             return self.prompt(time, item.id.get());
@@ -23,8 +22,7 @@ impl Reader {
         self.tool_call("tool-item", call, time);
     }
 
-    pub(super) fn tool_end(&mut self, payload: &RawValue, time: Option<Timestamp>, name: Option<&str>) {
-        let Some(event) = self.parse::<ToolEnd>(payload) else { return };
+    pub(super) fn tool_end(&mut self, event: &ToolEnd, time: Option<Timestamp>, name: Option<&str>) {
         let Some(call_id) = event.call_id.cut(256) else { return };
         let exit_code = event.exit_code.0;
         let success = exit_code.map(|code| code == 0).or(event.success.0);
@@ -34,13 +32,19 @@ impl Reader {
         self.tool_call("tool-end", call, time);
     }
 
-    pub(super) fn response_item(&mut self, payload: &RawValue, time: Option<Timestamp>) {
-        let Some(kind) = self.parse::<Kind>(payload) else { return };
-        let kind = kind.kind.get().unwrap_or("");
-        if !matches!(kind, "function_call" | "custom_tool_call" | "local_shell_call") {
-            return;
+    pub(super) fn response_item(
+        &mut self,
+        kind: &str,
+        payload: &[u8],
+        time: Option<Timestamp>,
+    ) -> serde_json::Result<()> {
+        if is_call(kind) {
+            self.call(kind, &serde_json::from_slice(payload)?, time);
         }
-        let Some(call) = self.parse::<Call>(payload) else { return };
+        Ok(())
+    }
+
+    fn call(&mut self, kind: &str, call: &Call, time: Option<Timestamp>) {
         let Some(call_id) = call.call_id.cut(256) else { return };
         let name = if kind == "local_shell_call" { "local_shell" } else { call.name.get().unwrap_or("unknown") };
         let call = ToolCall {

@@ -1,12 +1,14 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
 mod migrate;
+mod rows;
 
+use self::rows::Rows;
 use super::{Appended, Batch, Busy, Cursor, Store};
 use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,6 +61,8 @@ impl SqliteStore {
         let mut db = Connection::open(path)?;
         db.busy_timeout(patience)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        // Of a new file. Many small rows come at once: larger pages are fewer writes.
+        db.pragma_update(None, "page_size", 8192)?;
         use_wal(&db, patience)?;
         // What was acknowledged survives power loss: each commit syncs the WAL.
         db.pragma_update(None, "synchronous", "full")?;
@@ -81,34 +85,13 @@ fn mark_busy(error: anyhow::Error) -> anyhow::Error {
 }
 
 impl SqliteStore {
-    fn write(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
+    fn write(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
+        // Others may wait to write: what needs no lock is done before.
+        let rows = Rows::of(batches.iter().flat_map(|b| &b.observations))?;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let appended = append_observations(&tx, &batch.observations)?;
-        let mut alone = true;
-        for (path, from) in &batch.read_from {
-            alone &= cursor_of(&tx, path)? == *from;
-        }
-        for (path, c) in batch.cursors.iter().filter(|_| alone) {
-            tx.prepare_cached("INSERT OR REPLACE INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-                path.as_os_str().as_bytes(),
-                c.identity.0 as i64,
-                c.identity.1 as i64,
-                c.size as i64,
-                c.modified,
-                c.offset as i64,
-                c.state
-            ])?;
-        }
-        for path in &batch.forget {
-            tx.execute("DELETE FROM file WHERE path = ?1", [path.as_os_str().as_bytes()])?;
-        }
-        for (name, n) in batch.counters.iter().filter(|_| alone) {
-            let sql =
-                "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
-            tx.prepare_cached(sql)?.execute(params![name, *n as i64])?;
-        }
-        for path in &batch.codex_homes {
-            tx.execute("INSERT OR IGNORE INTO codex_home VALUES (?1)", [path.as_os_str().as_bytes()])?;
+        let appended = rows.append(&tx)?;
+        for batch in batches {
+            append_positions(&tx, batch)?;
         }
         tx.commit()?;
         Ok(appended)
@@ -117,7 +100,11 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
-        self.write(batch).map_err(mark_busy)
+        self.append_all(std::slice::from_ref(batch))
+    }
+
+    fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
+        self.write(batches).map_err(mark_busy)
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
@@ -188,37 +175,34 @@ fn use_wal(db: &Connection, patience: Duration) -> rusqlite::Result<()> {
     }
 }
 
-fn append_observations(tx: &Transaction<'_>, observations: &[Observation]) -> anyhow::Result<Appended> {
-    let mut threads: HashMap<&ThreadId, i64> = HashMap::new();
-    let mut appended = Appended::default();
-    let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO observation VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    let mut others = tx.prepare_cached("SELECT count(*) FROM observation WHERE thread = ?1 AND key = ?2")?;
-    for o in observations {
-        let thread = match threads.get(&o.thread) {
-            Some(id) => *id,
-            None => {
-                let id = thread_row(tx, &o.thread)?;
-                threads.insert(&o.thread, id);
-                id
-            }
-        };
-        let body = serde_json::to_string(&o.body)?;
-        let row = params![thread, o.key.0, o.variant(), o.source.code(), o.time.0, body];
-        if insert.execute(row)? == 0 {
-            appended.known += 1;
-        } else if others.query_row(params![thread, o.key.0], |row| row.get::<_, i64>(0))? > 1 {
-            appended.conflicts += 1;
-            appended.stored += 1;
-        } else {
-            appended.stored += 1;
-        }
+/// Everything of a batch but its observations.
+fn append_positions(tx: &Transaction<'_>, batch: &Batch) -> anyhow::Result<()> {
+    let mut alone = true;
+    for (path, from) in &batch.read_from {
+        alone &= cursor_of(tx, path)? == *from;
     }
-    Ok(appended)
-}
-
-fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
-    tx.prepare_cached("INSERT OR IGNORE INTO thread (thread_id) VALUES (?1)")?.execute([thread.as_str()])?;
-    tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?.query_row([thread.as_str()], |row| row.get(0))
+    for (path, c) in batch.cursors.iter().filter(|_| alone) {
+        tx.prepare_cached("INSERT OR REPLACE INTO file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+            path.as_os_str().as_bytes(),
+            c.identity.0 as i64,
+            c.identity.1 as i64,
+            c.size as i64,
+            c.modified,
+            c.offset as i64,
+            c.state
+        ])?;
+    }
+    for path in &batch.forget {
+        tx.execute("DELETE FROM file WHERE path = ?1", [path.as_os_str().as_bytes()])?;
+    }
+    for (name, n) in batch.counters.iter().filter(|_| alone) {
+        let sql = "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
+        tx.prepare_cached(sql)?.execute(params![name, *n as i64])?;
+    }
+    for path in &batch.codex_homes {
+        tx.execute("INSERT OR IGNORE INTO codex_home VALUES (?1)", [path.as_os_str().as_bytes()])?;
+    }
+    Ok(())
 }
 
 fn cursor_of(db: &Connection, path: &Path) -> anyhow::Result<Option<Cursor>> {
