@@ -1,7 +1,7 @@
 //! What commands share: where things are, the store, and reading what is new.
 
 use super::{Global, out};
-use crate::collect::{self, Summary};
+use crate::collect::{self, Found, Summary};
 use crate::config::{self, ChannelConfig, ConfigFile, Env};
 use crate::ledger::{self, Ledger, Options};
 use crate::model::{Channel, Day};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// How long a command waits for a sink that is emptying the journal itself.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// In a report's coverage: files and folders with news that could not be read this time.
+pub(super) const NOT_READ: &str = "files.not_read";
 
 /// The resolved settings of a call.
 pub(super) struct Context {
@@ -67,7 +70,9 @@ impl Context {
     /// The folders in which Codex keeps sessions, as far as the configuration tells.
     pub fn configured_homes(&self) -> Vec<PathBuf> {
         let mut homes: Vec<PathBuf> = config::codex_home(&self.env).into_iter().collect();
-        homes.extend(self.config.codex_homes.iter().cloned());
+        let user = self.env.path("HOME").unwrap_or_default();
+        let whole = |home: &PathBuf| home.strip_prefix("~").map_or_else(|_| home.clone(), |rest| user.join(rest));
+        homes.extend(self.config.codex_homes.iter().map(whole));
         homes
     }
 
@@ -80,13 +85,14 @@ impl Context {
         Ok(homes)
     }
 
-    /// Reads on in the transcripts below these paths.
-    pub fn import(&self, store: &mut dyn Store, paths: &[PathBuf]) -> anyhow::Result<Summary> {
-        let files = collect::find_transcripts(paths)?;
+    /// Reads on in these transcripts.
+    pub fn import(&self, store: &mut dyn Store, found: Found) -> anyhow::Result<Summary> {
         let mut shown = out::Progress::new();
-        collect::read_transcripts(store, &files, &self.env.os_user(), &mut |p| {
+        let mut summary = collect::read_transcripts(store, &found.paths, &self.env.os_user(), &mut |p| {
             shown.show(|| format!("{} of {} files, {} MB", p.files, p.files_total, p.bytes / 1_000_000));
-        })
+        })?;
+        found.problems.into_iter().for_each(|problem| summary.problem(problem));
+        Ok(summary)
     }
 
     /// Stores what a sink put into the journal; returns how many observations were new.
@@ -99,7 +105,7 @@ impl Context {
         let drained = self.drain(store)?;
         let mut summary = collect::read_spool(store, &self.home, today())?;
         let homes = self.codex_homes(store)?;
-        summary += self.import(store, &homes)?;
+        summary += self.import(store, collect::find_in_homes(&homes))?;
         summary.stored += drained;
         Ok(summary)
     }
@@ -125,10 +131,15 @@ impl Context {
         };
         let book = self.price_book()?;
         let mut store = self.open()?;
+        let mut unread = BTreeMap::new();
         if !no_import {
             match self.sync(&mut store) {
-                Ok(summary) => say_problems(&summary),
+                Ok(summary) => {
+                    say_problems(&summary);
+                    unread.extend((summary.failed > 0).then(|| (NOT_READ.to_string(), summary.failed)));
+                }
                 Err(e) => {
+                    unread.insert(NOT_READ.to_string(), 1);
                     out::talk(&format!("warning: what is new could not be read, so the report may be old: {e:#}"))
                 }
             }
@@ -152,14 +163,15 @@ impl Context {
             out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
         }
         let ledger = ledger::build(&observations, &options, &book);
-        Ok((ledger, store.counters()?))
+        unread.extend(store.counters()?);
+        Ok((ledger, unread))
     }
 }
 
 /// Files that could not be read are told, never passed over.
 pub(super) fn say_problems(summary: &Summary) {
     for problem in &summary.problems {
-        out::talk(&format!("warning: not read: {}", crate::report::format::terminal_text(problem)));
+        out::talk(&format!("warning: not read: {}", problem));
     }
     let more = summary.failed - summary.problems.len() as u64;
     if more > 0 {

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let codex_home = unpack_transcripts(&dir)?;
     let mut store = context.open()?;
     let summary = context.sync(&mut store)?;
-    let imported = context.import(&mut store, std::slice::from_ref(&codex_home))?;
+    let imported = context.import(&mut store, crate::collect::find_transcripts(std::slice::from_ref(&codex_home)))?;
     ensure!(summary.failed + imported.failed == 0, "a bundled file could not be read");
     out::talk(&format!("import: {} transcripts, {} observations\n", imported.files, summary.stored + imported.stored));
     drop(store);

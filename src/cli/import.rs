@@ -2,8 +2,10 @@
 
 use super::context::{Context, say_problems};
 use super::out;
-use crate::collect::Summary;
+use crate::collect::{Summary, find_in_homes, find_transcripts};
+use crate::ingest::transcript::thread_of_path;
 use crate::report::format::thousands;
+use crate::store::{Cursor, Store};
 use anyhow::bail;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,8 +35,10 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> anyhow::Result<Exi
     }
     let paths = if args.paths.is_empty() { context.codex_homes(&store)? } else { args.paths.clone() };
     let drained = context.drain(&mut store)?;
-    let mut summary = context.import(&mut store, &paths)?;
+    let found = if args.paths.is_empty() { find_in_homes(&paths) } else { find_transcripts(&paths) };
+    let mut summary = context.import(&mut store, found)?;
     summary.stored += drained;
+    say_unfinished(&store.cursors()?);
     if summary.files == 0 {
         let places: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
         out::talk(&format!("no transcripts found in {}", places.join(", ")));
@@ -45,6 +49,16 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> anyhow::Result<Exi
 pub(super) fn sync(context: &Context, _: &SyncArgs) -> anyhow::Result<ExitCode> {
     let mut store = context.open()?;
     Ok(told(&context.sync(&mut store)?))
+}
+
+/// A line without its end is read once it has one: Codex is writing it, or was killed while it did.
+fn say_unfinished(cursors: &[(PathBuf, Cursor)]) {
+    let is_transcript = |path: &PathBuf| thread_of_path(&path.to_string_lossy()).is_some();
+    let plain = |path: &PathBuf| path.extension().is_some_and(|e| e == "jsonl");
+    let unfinished = cursors.iter().filter(|(path, c)| c.offset < c.size && plain(path) && is_transcript(path)).count();
+    if unfinished > 0 {
+        out::talk(&format!("{unfinished} transcripts end in an unfinished line, which is read once it is finished"));
+    }
 }
 
 fn told(s: &Summary) -> ExitCode {

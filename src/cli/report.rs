@@ -1,6 +1,6 @@
 //! `report`: what it cost.
 
-use super::context::{Context, write_file};
+use super::context::{Context, NOT_READ, write_file};
 use super::out;
 use crate::model::{BillingPeriod, Coverage, Day, Zone};
 use crate::report::{Bucket, Dimension, Input, Range, Report, format, grouped, sessions};
@@ -69,7 +69,7 @@ pub(super) struct CommonArgs {
     /// Do not read what is new first
     #[arg(long)]
     no_import: bool,
-    /// Exit 1 if the report has any of these: unpriced, stale, unattributed
+    /// Exit 1 if the report has any of these: unpriced, stale, unattributed, incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
     fail_on: Vec<Finding>,
 }
@@ -86,6 +86,7 @@ enum Finding {
     Unpriced,
     Stale,
     Unattributed,
+    Incomplete,
 }
 
 fn dimension(name: &str) -> Result<Dimension, String> {
@@ -148,6 +149,7 @@ fn found(finding: Finding, coverage: &Coverage) -> (u64, &'static str) {
         Finding::Unpriced => (coverage.unpriced_responses, "responses are unpriced"),
         Finding::Stale => (coverage.stale_price, "responses are priced beyond their price's guarantee"),
         Finding::Unattributed => (coverage.unattributed_responses, "responses have no team"),
+        Finding::Incomplete => (coverage.unreadable.get(NOT_READ).copied().unwrap_or(0), "places could not be read"),
     }
 }
 

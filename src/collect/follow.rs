@@ -1,7 +1,7 @@
 //! Reads on while files grow, by looking again and again: spool and active transcripts each second, all transcripts each ten
 //! seconds or less often. No file watching: what it would save is small, and it loses events.
 
-use super::{Summary, find_transcripts, read_spool_if_free, read_transcripts};
+use super::{Found, Summary, find_in_homes, read_spool_if_free, read_transcripts};
 use crate::model::Day;
 use crate::store::Store;
 use std::collections::HashMap;
@@ -119,13 +119,8 @@ impl Follower {
         homes.extend(self.codex_homes.iter().cloned());
         homes.sort();
         homes.dedup();
-        let mut found = Vec::new();
-        for home in homes {
-            match find_transcripts(std::slice::from_ref(&home)) {
-                Ok(paths) => found.extend(paths),
-                Err(e) => summary.problem(format!("{e:#}")),
-            }
-        }
+        let Found { paths: found, problems } = find_in_homes(&homes);
+        problems.into_iter().for_each(|problem| summary.problem(problem));
         let mut seen = HashMap::with_capacity(found.len());
         let mut changed = Vec::new();
         for path in found {

@@ -37,7 +37,7 @@ impl<'b, R: Read> Lines<'b, R> {
     }
 
     /// Takes the next whole line. `end_of_input_ends_line` makes a last line without its end a whole one (a file that will
-    /// not grow).
+    /// not grow); so is one that needs no more to be what it is.
     pub fn next(&mut self, end_of_input_ends_line: bool) -> io::Result<Next<'_>> {
         let mut searched = 0;
         // Bytes of a line too long to keep that are no longer in the buffer.
@@ -56,7 +56,8 @@ impl<'b, R: Read> Lines<'b, R> {
                     if self.fill()? {
                         continue;
                     }
-                    if dropped + searched as u64 == 0 || !end_of_input_ends_line {
+                    let rest = &self.buffer[self.start..self.end];
+                    if dropped + searched as u64 == 0 || !(end_of_input_ends_line || is_whole(rest)) {
                         return Ok(Next::End);
                     }
                     searched
@@ -95,6 +96,11 @@ impl<'b, R: Read> Lines<'b, R> {
     }
 }
 
+/// Whether a line without its end is all there: the beginning of a JSON object never is one.
+fn is_whole(rest: &[u8]) -> bool {
+    rest.ends_with(b"}") && serde_json::from_slice::<serde::de::IgnoredAny>(rest).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +115,12 @@ mod tests {
         }
         assert_eq!(seen, ["one\r\n", "\n", "two\n"]);
         assert_eq!(lines.consumed, 10);
+        let mut lines = Lines::new(&b"{}\n{\"a\":{}}"[..], &mut room);
+        assert_eq!(lines.next(false).unwrap(), Next::Line(b"{}\n"));
+        assert_eq!(lines.next(false).unwrap(), Next::Line(b"{\"a\":{}}"), "all there but its end");
+        let mut lines = Lines::new(&b"{\"a\":{}"[..], &mut room);
+        assert_eq!(lines.next(false).unwrap(), Next::End);
+        assert_eq!(lines.consumed, 0);
         let mut lines = Lines::new(&b"end"[..], &mut room);
         assert_eq!(lines.next(true).unwrap(), Next::Line(b"end"));
         assert_eq!(lines.next(true).unwrap(), Next::End);

@@ -7,7 +7,7 @@ mod lines;
 mod spool;
 mod transcript;
 
-pub use find::find_transcripts;
+pub use find::{Found, find_in_homes, find_transcripts};
 pub use follow::Follower;
 pub use import::read_transcripts;
 pub use spool::{read_spool, read_spool_if_free};
@@ -50,7 +50,8 @@ impl Summary {
         self.conflicts += appended.conflicts;
     }
 
-    fn problem(&mut self, what: String) {
+    /// Notes what could not be read.
+    pub fn problem(&mut self, what: String) {
         const SHOWN: usize = 10;
         self.failed += 1;
         if self.problems.len() < SHOWN {

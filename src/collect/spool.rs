@@ -3,6 +3,7 @@
 use super::Summary;
 use super::lines::{Lines, Next};
 use crate::ingest::hook::decode_line;
+use crate::ingest::transcript::thread_of_path;
 use crate::model::Day;
 use crate::store::{Batch, Cursor, Store, spool};
 use anyhow::{Context, bail};
@@ -152,6 +153,8 @@ fn take_line(line: &[u8], batch: &mut Batch, homes: &mut BTreeSet<PathBuf>) {
 
 /// The CODEX_HOME that a transcript lies in: what stands before `sessions` or `archived_sessions`.
 fn codex_home_of(transcript: &Path) -> Option<PathBuf> {
+    // What does not even look like a transcript says nothing of where any are.
+    thread_of_path(&transcript.to_string_lossy())?;
     let sessions = |p: &&Path| p.file_name().is_some_and(|n| n == "sessions" || n == "archived_sessions");
     let dir = transcript.ancestors().skip(1).find(sessions)?;
     dir.parent().filter(|home| home.is_absolute()).map(Path::to_path_buf)
@@ -250,9 +253,11 @@ mod tests {
     #[test]
     fn transcripts_tell_where_codex_lives() {
         let of = |p: &str| codex_home_of(Path::new(p));
-        assert_eq!(of("/h/.codex/sessions/2026/11/21/r.jsonl"), Some("/h/.codex".into()));
-        assert_eq!(of("/h/.codex/archived_sessions/r.jsonl"), Some("/h/.codex".into()));
-        assert_eq!(of("sessions/r.jsonl"), None);
+        let name = "rollout-2026-11-21T01-38-57-01a1fbc1-b2d8-74a2-955e-70a1f37fabfe.jsonl";
+        assert_eq!(of(&format!("/h/.codex/sessions/2026/11/21/{name}")), Some("/h/.codex".into()));
+        assert_eq!(of(&format!("/h/.codex/archived_sessions/{name}")), Some("/h/.codex".into()));
+        assert_eq!(of(&format!("sessions/{name}")), None);
+        assert_eq!(of("/dev/null/sessions/a.jsonl"), None);
         assert_eq!(of("/etc/passwd"), None);
     }
 }

@@ -124,14 +124,14 @@ fn follow(
     }
 }
 
-/// Whether a plain file can be read on: it has not shrunk, and a line ends where reading stopped.
+/// Whether a plain file can be read on: it has not shrunk, and a line ends where reading stopped, or its end came since.
 fn continues(file: &mut File, cursor: &Cursor, size: u64) -> bool {
     if cursor.offset == 0 || cursor.offset > size {
         return false;
     }
-    let mut byte = [0];
-    let read = file.seek(SeekFrom::Start(cursor.offset - 1)).and_then(|_| file.read_exact(&mut byte));
-    read.is_ok() && byte == *b"\n"
+    let mut around = Vec::new();
+    let read = file.seek(SeekFrom::Start(cursor.offset - 1)).and_then(|_| file.take(2).read_to_end(&mut around));
+    read.is_ok() && around.contains(&b'\n')
 }
 
 /// A transcript does not say whose it is; its file does.

@@ -44,6 +44,9 @@ impl ConfigFile {
             Ok(text) => {
                 let file: ConfigFile =
                     toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
+                if let Some(odd) = file.codex_homes.iter().find(|home| !home.is_absolute() && !home.starts_with("~")) {
+                    anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
+                }
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
                 Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
             }
@@ -68,5 +71,7 @@ mod tests {
         assert_eq!(ConfigFile::read(&path, true).unwrap().teams, Some(dir.path().join("rules/teams.toml")));
         std::fs::write(&path, "chanel = \"api\"\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
+        std::fs::write(&path, "codex_homes = [\"rel\"]\n").unwrap();
+        assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("`rel`"));
     }
 }

@@ -36,6 +36,46 @@ pub fn cut(text: &str, max: usize) -> &str {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count(pub Option<u64>);
 
+/// A token count. One that is there but is no whole number of at least 0 must not pass for none: it would make tokens free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tokens {
+    /// Not there, or `null`.
+    #[default]
+    Absent,
+    /// There.
+    Are(u64),
+    /// There, but no count.
+    Unusable,
+}
+
+impl Tokens {
+    /// A count that must be there.
+    pub fn required(self) -> Option<u64> {
+        match self {
+            Tokens::Are(n) => Some(n),
+            Tokens::Absent | Tokens::Unusable => None,
+        }
+    }
+
+    /// A count that older versions leave out: then there are none.
+    pub fn optional(self) -> Option<u64> {
+        if self == Tokens::Absent { Some(0) } else { self.required() }
+    }
+}
+
+impl<'de> Deserialize<'de> for Tokens {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde_json::Value;
+        let count = match Value::deserialize(deserializer)? {
+            Value::Null => return Ok(Tokens::Absent),
+            Value::Number(n) => n.as_u64(),
+            Value::String(s) => s.parse().ok(),
+            _ => None,
+        };
+        Ok(count.map_or(Tokens::Unusable, Tokens::Are))
+    }
+}
+
 /// A whole number of any sign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Int(pub Option<i64>);
@@ -239,6 +279,16 @@ mod tests {
         let s: Sample = serde_json::from_str(good).unwrap();
         assert_eq!((s.text.get(), s.count.0, s.int.0, s.flag.0), (Some("t"), Some(12), Some(-4), Some(false)));
         assert_eq!(s.object.0.unwrap().n.0, Some(3));
+    }
+
+    #[test]
+    fn a_token_count_is_a_count_or_nothing_or_unusable() {
+        let of = |json: &str| serde_json::from_str::<Tokens>(json).unwrap();
+        assert_eq!((of("5"), of("\"5\""), of("null")), (Tokens::Are(5), Tokens::Are(5), Tokens::Absent));
+        for bad in ["-5", "5.5", "500.0", "\"x\"", "true", "[1]", "{\"a\":1}"] {
+            assert_eq!((of(bad), of(bad).optional()), (Tokens::Unusable, None), "{bad}");
+        }
+        assert_eq!((Tokens::Absent.optional(), Tokens::Absent.required()), (Some(0), None));
     }
 
     #[test]

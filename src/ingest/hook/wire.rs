@@ -2,7 +2,7 @@
 //!
 //! Only these fields leave the hook. Prompts, tool input, tool output and messages are never among them.
 
-use crate::ingest::lenient::{Count, Object, Text};
+use crate::ingest::lenient::{self, Object, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ struct Payload {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct TokenUsage {
-    input_tokens: Count,
-    cached_input_tokens: Count,
-    cache_write_input_tokens: Count,
-    output_tokens: Count,
-    reasoning_output_tokens: Count,
+    input_tokens: lenient::Tokens,
+    cached_input_tokens: lenient::Tokens,
+    cache_write_input_tokens: lenient::Tokens,
+    output_tokens: lenient::Tokens,
+    reasoning_output_tokens: lenient::Tokens,
 }
 
 /// Who wrote a spool line: two payloads can be byte-identical and yet be two events.
@@ -160,15 +160,14 @@ pub fn unreadable(why: &str, bytes: u64, id: Identity, env: Environment) -> Spoo
     SpoolLine { v: 1, id, bad: Some(why.to_string()), bytes, env, ..SpoolLine::default() }
 }
 
-/// Tokens count only if input and output are there; a missing part is none of it.
+/// Tokens count only if input and output are there and no part is unusable; a missing part is none of it.
 fn tokens(u: &TokenUsage) -> Option<Tokens> {
-    let part = |c: Count| c.0.unwrap_or(0);
     Some([
-        u.input_tokens.0?,
-        part(u.cached_input_tokens),
-        part(u.cache_write_input_tokens),
-        u.output_tokens.0?,
-        part(u.reasoning_output_tokens),
+        u.input_tokens.required()?,
+        u.cached_input_tokens.optional()?,
+        u.cache_write_input_tokens.optional()?,
+        u.output_tokens.required()?,
+        u.reasoning_output_tokens.optional()?,
     ])
 }
 

@@ -38,7 +38,7 @@ impl Counts {
             return None;
         };
         let total = info.total_token_usage.0.as_ref()?;
-        let totals = (total.tokens()?, total.total_tokens.0.unwrap_or(0));
+        let totals = (total.tokens()?, total.total_tokens.required().unwrap_or(0));
         let last = info.last_token_usage.0.as_ref()?.tokens()?;
         let repeats = self.last_total == Some(totals);
         // A total that equals the last one is a copy, unless the totals were reset to this very response at a turn's start.

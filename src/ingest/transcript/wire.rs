@@ -1,6 +1,6 @@
 //! What we read of a transcript's lines. Every field may be missing or of another type.
 
-use crate::ingest::lenient::{Count, Flag, Int, Object, Text};
+use crate::ingest::lenient::{Count, Flag, Int, Object, Text, Tokens};
 use crate::model::TokenUsage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -80,23 +80,23 @@ pub(super) struct TokenUsageRecord {
 #[derive(Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 pub(super) struct Usage {
-    pub input_tokens: Count,
-    pub cached_input_tokens: Count,
-    pub cache_write_input_tokens: Count,
-    pub output_tokens: Count,
-    pub reasoning_output_tokens: Count,
-    pub total_tokens: Count,
+    pub input_tokens: Tokens,
+    pub cached_input_tokens: Tokens,
+    pub cache_write_input_tokens: Tokens,
+    pub output_tokens: Tokens,
+    pub reasoning_output_tokens: Tokens,
+    pub total_tokens: Tokens,
 }
 
 impl Usage {
-    /// The usage, if input and output are there.
+    /// The usage, if input and output are there and no part is unusable.
     pub fn tokens(&self) -> Option<TokenUsage> {
         Some(TokenUsage {
-            input: self.input_tokens.0?,
-            cached_input: self.cached_input_tokens.0.unwrap_or(0),
-            cache_write: self.cache_write_input_tokens.0.unwrap_or(0),
-            output: self.output_tokens.0?,
-            reasoning: self.reasoning_output_tokens.0.unwrap_or(0),
+            input: self.input_tokens.required()?,
+            cached_input: self.cached_input_tokens.optional()?,
+            cache_write: self.cache_write_input_tokens.optional()?,
+            output: self.output_tokens.required()?,
+            reasoning: self.reasoning_output_tokens.optional()?,
         })
     }
 }
