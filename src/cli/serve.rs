@@ -84,7 +84,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let (listeners, grpc) = open_grpc(http, args.grpc)?;
     out::data(otel_lines(address, grpc, token.as_deref()).as_bytes())?;
     let also = grpc.map(|grpc| format!(" and on http://{grpc} (OTLP/gRPC)")).unwrap_or_default();
-    out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
+    let ready = || out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
         allowed_hosts: args.allow_host.clone(),
@@ -92,7 +92,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
-    let stats = serve::run_until_signal(listeners, Box::new(store), options, warn)?;
+    let stats = serve::run_until_signal(listeners, Box::new(store), options, warn, ready)?;
     out::talk(&summary(&stats));
     Ok(ExitCode::SUCCESS)
 }

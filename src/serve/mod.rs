@@ -159,7 +159,8 @@ impl Listeners {
     }
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes what has begun and returns what was done.
+/// Serves until SIGINT or SIGTERM, then finishes what has begun and returns what was done. `ready` is called as soon as the
+/// signals are caught: who says before that it listens can be killed by a signal that answers it.
 ///
 /// Fails if the token is empty, if the runtime cannot be started, or if what was counted cannot be written at the end.
 pub fn run_until_signal(
@@ -167,8 +168,13 @@ pub fn run_until_signal(
     store: Box<dyn Store>,
     options: Options,
     events: Events,
+    ready: impl FnOnce(),
 ) -> anyhow::Result<Stats> {
-    run(listeners.into(), store, options, events, stop_signal)
+    run(listeners.into(), store, options, events, || {
+        let stop = stop_signal();
+        ready();
+        stop
+    })
 }
 
 /// Serves on a thread of its own, for tests and for programs that do something else meanwhile.
@@ -262,16 +268,16 @@ fn run<F: Future<Output = ()>>(
 /// with the first of them.
 fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    let terminate = {
+    let caught = {
         use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).ok()
+        signal(SignalKind::terminate()).ok().zip(signal(SignalKind::interrupt()).ok())
     };
     async move {
         #[cfg(unix)]
-        if let Some(mut terminate) = terminate {
+        if let Some((mut terminate, mut interrupt)) = caught {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
             }
             return;
         }
