@@ -36,7 +36,7 @@ impl SqliteStore {
     }
 
     /// The same, waiting for other processes no longer than this, now and in every transaction; then it fails with
-    /// [`Busy`](super::Busy).
+    /// [`Busy`].
     ///
     /// # Errors
     /// As `open`.
