@@ -1,20 +1,25 @@
 //! Time zones: in which calendar a report cuts time.
 
 use super::{Day, Timestamp};
+use jiff::tz::TimeZone;
 use std::fmt;
 use std::str::FromStr;
 
 /// A zone of the IANA database, which is compiled in, so that a report is the same on every machine.
+///
+/// A process has few zones (that of a report, UTC), so those that are named live as long as it does and can be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Zone(chrono_tz::Tz);
+pub struct Zone(Option<&'static TimeZone>);
 
 impl Zone {
     /// UTC, the zone of billing periods and prices.
-    pub const UTC: Zone = Zone(chrono_tz::Tz::UTC);
+    pub const UTC: Zone = Zone(None);
 
     /// The day that a moment falls on.
     pub fn day(self, time: Timestamp) -> Day {
-        Day(time.to_utc().with_timezone(&self.0).date_naive())
+        let moment = jiff::Timestamp::from_nanosecond(time.0.into());
+        let offset = self.0.zip(moment.ok()).map_or(0, |(zone, moment)| zone.to_offset(moment).seconds());
+        Timestamp(time.0.saturating_add(i64::from(offset) * 1_000_000_000)).day()
     }
 }
 
@@ -26,7 +31,7 @@ impl Default for Zone {
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name())
+        f.write_str(self.0.and_then(TimeZone::iana_name).unwrap_or("UTC"))
     }
 }
 
@@ -46,7 +51,11 @@ impl FromStr for Zone {
     type Err = ParseZoneError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        name.parse().map(Zone).map_err(|_| ParseZoneError(name.to_string()))
+        if name.eq_ignore_ascii_case("utc") {
+            return Ok(Zone::UTC);
+        }
+        let zone = TimeZone::get(name).map_err(|_| ParseZoneError(name.to_string()))?;
+        Ok(Zone(Some(Box::leak(Box::new(zone)))))
     }
 }
 
