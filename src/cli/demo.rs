@@ -149,7 +149,7 @@ fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
         out::data(report::show(input, session).as_bytes())?;
     }
     let csv = dir.join(format!("cost-{PERIOD}.csv"));
-    let full = grouped(input, Bucket::Month, &Dimension::COST, range);
+    let full = grouped(input, Bucket::Month, Dimension::COST, range);
     write_file(&csv, &format::csv(&full))?;
     write_file(&dir.join(format!("cost-{PERIOD}.csv.meta.json")), &format::meta_json(&full))?;
     let (csv, home) = (csv.display(), context.home.display());

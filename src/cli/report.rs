@@ -139,7 +139,7 @@ fn default_by(by: &[Dimension], format: Format) -> &[Dimension] {
     const BRIEF: [Dimension; 4] = [Dimension::Team, Dimension::Project, Dimension::User, Dimension::Model];
     match (by, format) {
         ([], Format::Table) => &BRIEF,
-        ([], _) => &Dimension::COST,
+        ([], _) => Dimension::COST,
         (by, _) => by,
     }
 }

@@ -56,7 +56,7 @@ pub enum Dimension {
 
 impl Dimension {
     /// All of them.
-    pub const ALL: [Dimension; 10] = [
+    pub const ALL: &'static [Dimension; 10] = &[
         Dimension::Team,
         Dimension::CostCentre,
         Dimension::Project,
@@ -69,17 +69,8 @@ impl Dimension {
         Dimension::Tool,
     ];
 
-    /// The grouping of the monthly cost CSV.
-    pub const COST: [Dimension; 8] = [
-        Dimension::Team,
-        Dimension::CostCentre,
-        Dimension::Project,
-        Dimension::User,
-        Dimension::Client,
-        Dimension::Channel,
-        Dimension::Model,
-        Dimension::Tier,
-    ];
+    /// The grouping of the monthly cost CSV: all but the last two, session and tool.
+    pub const COST: &'static [Dimension] = Self::ALL.split_at(8).0;
 
     /// The column's name.
     pub fn name(self) -> &'static str {
@@ -100,7 +91,7 @@ impl Dimension {
     /// Reads a name as a user writes it; `session` is short for `session_id`.
     pub fn parse(name: &str) -> Option<Self> {
         let name = if name == "session" { "session_id" } else { name };
-        Self::ALL.into_iter().find(|d| d.name() == name)
+        Self::ALL.iter().copied().find(|d| d.name() == name)
     }
 }
 
