@@ -1,6 +1,7 @@
 //! The hook: the hot path. It opens no database, no network and no transcript, prints nothing, and always exits 0.
 
 use crate::config::{self, Env, HOOK_VARS};
+use crate::ingest::cut;
 use crate::ingest::hook::{Environment, Identity, SpoolLine, reduce, unreadable};
 use crate::model::Timestamp;
 use crate::store::spool;
@@ -86,14 +87,7 @@ fn identity() -> Option<Identity> {
 }
 
 fn environment(env: &Env, host: &str) -> Environment {
-    let kept = |name: &str| {
-        let value = env.text(name)?;
-        let mut end = value.len().min(MAX_VARIABLE_BYTES);
-        while !value.is_char_boundary(end) {
-            end -= 1;
-        }
-        Some((name.to_string(), value[..end].to_string()))
-    };
+    let kept = |name: &str| Some((name.to_string(), cut(&env.text(name)?, MAX_VARIABLE_BYTES).to_string()));
     Environment {
         host: host.to_string(),
         user: env.os_user(),

@@ -8,4 +8,5 @@ pub mod otlp;
 mod tool_name;
 pub mod transcript;
 
+pub use lenient::cut;
 pub use tool_name::tool_name;
