@@ -3,6 +3,7 @@
 //! Observations come in (hook, OTLP, transcript), everything else is derived from them. ARCHITECTURE.md is the map.
 
 pub mod attribution;
+pub mod cache;
 pub mod cli;
 pub mod collect;
 pub mod config;

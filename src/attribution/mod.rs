@@ -16,3 +16,4 @@ mod turns;
 
 pub use channel::DefaultChannel;
 pub use session::{Options, sessions};
+pub use threads::roots;

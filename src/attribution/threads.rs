@@ -64,7 +64,7 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
             links.insert((*id).clone(), target);
         }
     }
-    let roots = roots(&links);
+    let roots = follow(&links);
     let mut groups: BTreeMap<ThreadId, Vec<Thread<'_>>> = BTreeMap::new();
     for (id, observations) in threads {
         let root = roots.get(id).copied().unwrap_or(id).clone();
@@ -77,6 +77,11 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
             Group { session, threads }
         })
         .collect()
+}
+
+/// The ids of the sessions that these observations tell of.
+pub fn roots(observations: &[Observation]) -> Vec<ThreadId> {
+    group(observations).into_iter().map(|group| group.session).collect()
 }
 
 fn head<'a>(seen: &[&'a Observation]) -> Option<&'a Meta> {
@@ -105,7 +110,7 @@ fn link(id: &ThreadId, seen: &[&Observation]) -> Option<ThreadId> {
 
 /// The root of every thread that links lead from or to. Hostile input could go round in circles; the smallest id of a circle
 /// is its root then.
-fn roots(links: &BTreeMap<ThreadId, ThreadId>) -> HashMap<&ThreadId, &ThreadId> {
+fn follow(links: &BTreeMap<ThreadId, ThreadId>) -> HashMap<&ThreadId, &ThreadId> {
     let mut roots: HashMap<&ThreadId, &ThreadId> = HashMap::new();
     for id in links.keys() {
         let (mut path, mut places, mut at) = (Vec::new(), HashMap::new(), id);
@@ -150,7 +155,7 @@ mod tests {
     fn circles_have_one_root() {
         let id = |s: &str| ThreadId::new(s).unwrap();
         let links = [("a", "b"), ("b", "c"), ("c", "b"), ("x", "y")].map(|(a, b)| (id(a), id(b))).into();
-        let roots = roots(&links);
+        let roots = follow(&links);
         let root = |of: &str| roots.get(&id(of)).map(|r| r.to_string());
         assert_eq!(root("a").as_deref(), Some("b"));
         assert_eq!(root("c").as_deref(), Some("b"));

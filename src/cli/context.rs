@@ -1,25 +1,22 @@
 //! What commands share: where things are, the store, and reading what is new.
 
 use super::{Global, out};
+use crate::cache::Inputs;
 use crate::collect::{self, Found, Summary};
 use crate::config::{self, ChannelConfig, ConfigFile, Env};
-use crate::ledger::{self, Ledger, Options};
+use crate::ledger::Options;
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
 use crate::store::later::Opener;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, journal, spool};
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a command waits for a sink that is emptying the journal itself.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
-
-/// In a report's coverage: files and folders with news that could not be read this time.
-pub(super) const NOT_READ: &str = "files.not_read";
 
 /// The resolved settings of a call.
 pub(super) struct Context {
@@ -122,49 +119,21 @@ impl Context {
         }
     }
 
-    /// The ledger of all that is stored, after reading what is new unless that is not wanted.
-    pub fn ledger(&self, no_import: bool) -> anyhow::Result<(Ledger, BTreeMap<String, u64>)> {
-        // A file that is not understood must not cost a long reading first.
+    /// What sessions are computed with.
+    pub fn inputs(&self) -> anyhow::Result<Inputs> {
         let rules = match &self.teams {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
         let book = self.price_book()?;
-        let mut store = self.open()?;
-        let mut unread = BTreeMap::new();
-        if !no_import {
-            match self.sync(&mut store) {
-                Ok(summary) => {
-                    say_problems(&summary);
-                    unread.extend((summary.failed > 0).then(|| (NOT_READ.to_string(), summary.failed)));
-                }
-                Err(e) => {
-                    unread.insert(NOT_READ.to_string(), 1);
-                    out::talk(&format!("warning: what is new could not be read, so the report may be old: {e:#}"))
-                }
-            }
-        }
-        let options = Options {
-            default_channel: self.config.channel.map(|c| match c {
-                ChannelConfig::Api => Channel::Api,
-                ChannelConfig::Chatgpt => Channel::Chatgpt,
-                ChannelConfig::Local => Channel::Local,
-            }),
-            rules,
-            providers: book.providers().clone(),
+        let channel = |c| match c {
+            ChannelConfig::Api => Channel::Api,
+            ChannelConfig::Chatgpt => Channel::Chatgpt,
+            ChannelConfig::Local => Channel::Local,
         };
-        let observations = store.observations()?;
-        if observations.is_empty() {
-            let homes: Vec<_> = self.codex_homes(&store)?.iter().map(|h| h.display().to_string()).collect();
-            out::talk(&format!(
-                "nothing is known yet: no sessions in {}, and no hook or sink has written",
-                homes.join(", ")
-            ));
-            out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
-        }
-        let ledger = ledger::build(&observations, &options, &book);
-        unread.extend(store.counters()?);
-        Ok((ledger, unread))
+        let default_channel = self.config.channel.map(channel);
+        let options = Options { default_channel, rules, providers: book.providers().clone() };
+        Ok(Inputs::new(options, book))
     }
 }
 

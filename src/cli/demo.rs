@@ -2,8 +2,9 @@
 
 use super::context::{Context, write_file};
 use super::out;
+use super::sessions::Sessions;
 use crate::model::{BillingPeriod, Zone};
-use crate::report::{self, Bucket, Dimension, Input, Range, format, grouped};
+use crate::report::{self, Bucket, Dimension, Grouped, Range, format};
 use crate::serve::{self, Auth};
 use anyhow::{Context as _, ensure};
 use std::io::{Read, Write};
@@ -35,6 +36,9 @@ const ATTRIBUTES: &str = "team.id=platform,project=api-gateway,cost_centre=CC-45
 
 /// All captures are of this month.
 const PERIOD: &str = "2026-11";
+
+/// The session that is shown as an example.
+const SHOWN: &str = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dir = folder(args.dir.as_deref())?;
@@ -138,18 +142,20 @@ fn unpack_transcripts(dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
-    let (ledger, counters) = context.ledger(true)?;
-    let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
+    let all = Sessions::ready(context, true)?;
     let range = Range::of_period(PERIOD.parse::<BillingPeriod>()?, Zone::UTC);
     let brief = [Dimension::Team, Dimension::Project, Dimension::User, Dimension::Channel, Dimension::Model];
-    let monthly = grouped(input, Bucket::Month, &brief, range);
-    out::data(format::table(&monthly, out::width()).as_bytes())?;
-    if let Some(session) = ledger.sessions.first() {
-        out::data(b"\n")?;
-        out::data(report::show(input, session).as_bytes())?;
-    }
+    let monthly = |by| {
+        let mut report = Grouped::new(Bucket::Month, by, range);
+        all.each(range, &mut |session| report.add(session))?;
+        anyhow::Ok(report.report(&all.counters))
+    };
+    out::data(format::table(&monthly(&brief)?, out::width()).as_bytes())?;
+    let (session, lines) = all.one(SHOWN)?;
+    out::data(b"\n")?;
+    out::data(report::show(&session, &lines).as_bytes())?;
     let csv = dir.join(format!("cost-{PERIOD}.csv"));
-    let full = grouped(input, Bucket::Month, Dimension::COST, range);
+    let full = monthly(Dimension::COST)?;
     write_file(&csv, &format::csv(&full))?;
     write_file(&dir.join(format!("cost-{PERIOD}.csv.meta.json")), &format::meta_json(&full))?;
     let (csv, home) = (csv.display(), context.home.display());

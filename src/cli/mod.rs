@@ -4,11 +4,13 @@ mod context;
 mod demo;
 mod hook;
 mod import;
+mod ledger;
 mod observations;
 mod out;
 mod prices;
 mod report;
 mod serve;
+mod sessions;
 mod show;
 
 pub use hook::run as hook;
@@ -74,6 +76,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Report(report::Command),
     Show(show::Args),
     #[command(subcommand)]
+    Ledger(ledger::Command),
+    #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
 }
@@ -102,6 +106,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
+        Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
     }

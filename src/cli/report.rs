@@ -1,9 +1,10 @@
 //! `report`: what it cost.
 
-use super::context::{Context, NOT_READ, write_file};
+use super::context::{Context, write_file};
 use super::out;
+use super::sessions::{NOT_READ, Sessions};
 use crate::model::{BillingPeriod, Coverage, Day, Zone};
-use crate::report::{Bucket, Dimension, Input, Range, Report, format, grouped, sessions};
+use crate::report::{self, Bucket, Dimension, Grouped, Range, Report, format};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -117,11 +118,18 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     if by.iter().enumerate().any(|(i, d)| by[..i].contains(d)) {
         return Ok(out::misused("--by names a dimension twice"));
     }
-    let (ledger, counters) = context.ledger(common.no_import)?;
-    let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
+    let all = Sessions::ready(context, common.no_import)?;
     let report = match bucket {
-        Some(bucket) => grouped(input, bucket, default_by(by, common.format), range),
-        None => sessions(input, range),
+        Some(bucket) => {
+            let mut report = Grouped::new(bucket, default_by(by, common.format), range);
+            all.each(range, &mut |session| report.add(session))?;
+            report.report(&all.counters)
+        }
+        None => {
+            let mut report = report::Sessions::new(range);
+            all.each(range, &mut |session| report.add(session))?;
+            report.report(&all.counters)
+        }
     };
     write(&report, common.format, common.out.as_deref())?;
     let mut code = ExitCode::SUCCESS;

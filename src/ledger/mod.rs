@@ -1,12 +1,15 @@
 //! Facts, price book and rules to ledger lines. A pure function: the same input gives the same lines on every machine.
 
-use crate::attribution;
-use crate::model::{Line, LineClass, Observation, SessionFact, Status};
-use crate::pricing::PriceBook;
+mod rollup;
 
 pub use crate::attribution::{DefaultChannel, Options};
+pub use rollup::rollup;
 
-/// Everything that reports are made of.
+use crate::attribution;
+use crate::model::{Line, LineClass, Observation, ResponseFact, Rollup, SessionFact, Status};
+use crate::pricing::PriceBook;
+
+/// All sessions and their lines.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// All sessions and auxiliary threads, in order of their start.
@@ -18,7 +21,7 @@ pub struct Ledger {
 /// Builds the ledger of a set of observations.
 pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) -> Ledger {
     let sessions = attribution::sessions(observations, options);
-    let mut lines: Vec<Line> = sessions.iter().flat_map(|s| &s.responses).map(|r| line(r, book)).collect();
+    let mut lines: Vec<Line> = sessions.iter().flat_map(|s| lines_of(s, book)).collect();
     lines.sort_by(|a, b| {
         let order = |l: &Line| (l.response.time, l.response.thread.clone(), l.response.response_id.clone());
         order(a).cmp(&order(b))
@@ -26,7 +29,20 @@ pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) 
     Ledger { sessions, lines }
 }
 
-fn line(response: &crate::model::ResponseFact, book: &PriceBook) -> Line {
+/// The rollups of the sessions that these observations tell of.
+///
+/// # Errors
+/// As [`rollup`].
+pub fn rollups(observations: &[Observation], options: &Options, book: &PriceBook) -> anyhow::Result<Vec<Rollup>> {
+    attribution::sessions(observations, options).iter().map(|s| rollup(s, &lines_of(s, book))).collect()
+}
+
+/// One line for each response of a session, in order of time.
+fn lines_of(session: &SessionFact, book: &PriceBook) -> Vec<Line> {
+    session.responses.iter().map(|r| line(r, book)).collect()
+}
+
+fn line(response: &ResponseFact, book: &PriceBook) -> Line {
     let day = response.time.day();
     let priced = book.price(response.channel, response.model.as_deref(), &response.tier, day, &response.usage);
     Line {

@@ -6,6 +6,7 @@ mod ids;
 mod line;
 mod observation;
 mod owner;
+mod rollup;
 mod rule;
 mod time;
 mod usage;
@@ -20,6 +21,7 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use rollup::{CoverageRow, Keys, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow};
 pub use rule::{Matcher, Rule, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};

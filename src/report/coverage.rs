@@ -1,31 +1,46 @@
 //! How complete and certain a report is.
 
-use super::{Input, Range};
-use crate::model::{Coverage, Line};
+use super::Range;
+use super::days::Days;
+use crate::model::{Coverage, SessionRollup};
+use std::collections::BTreeMap;
 
-/// The coverage of these lines and of the sessions that started in the range.
-pub fn coverage(input: Input<'_>, lines: &[&Line], range: Range) -> Coverage {
-    // Records that are known and of no use were read well enough; their number grows with every delivery.
-    let unreadable = input.counters.iter().filter(|(name, _)| !name.ends_with(".ignored"));
-    let unreadable = unreadable.map(|(name, n)| (name.clone(), *n)).collect();
-    let mut c = Coverage { unreadable, ..Coverage::default() };
-    for line in lines {
-        let r = &line.response;
-        *c.responses_by_source.entry(r.evidence.name()).or_default() += 1;
-        if let Some(why) = &line.priced.unpriced {
-            c.unpriced_responses += 1;
-            *c.unpriced_reasons.entry(why.to_string()).or_default() += 1;
+/// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
+/// its own.
+pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, range: Range, days: &mut Days) {
+    for row in session.coverage.iter().filter(|row| days.has(row.slot)) {
+        let (t, n) = (&row.traits, row.responses);
+        add_to(&mut c.responses_by_source, t.evidence, n);
+        if !t.unpriced.is_empty() {
+            c.unpriced_responses += n;
+            add_to(&mut c.unpriced_reasons, t.unpriced, n);
         }
-        c.unattributed_responses += u64::from(!r.owner.team.is_attributed());
-        c.assumed_provider += u64::from(r.assumed_provider);
-        c.stale_price += u64::from(line.priced.stale);
-        c.uncontracted_responses += u64::from(line.priced.uncontracted);
-        c.conflicts += u64::from(r.conflict);
-        c.ambiguous += u64::from(r.ambiguous);
+        let flags = [
+            (t.unattributed, &mut c.unattributed_responses),
+            (t.assumed_provider, &mut c.assumed_provider),
+            (t.stale, &mut c.stale_price),
+            (t.uncontracted, &mut c.uncontracted_responses),
+            (t.conflict, &mut c.conflicts),
+            (t.ambiguous, &mut c.ambiguous),
+        ];
+        flags.into_iter().filter(|(is, _)| *is).for_each(|(_, count)| *count += n);
     }
-    for session in input.sessions.iter().filter(|s| range.has(s.started)) {
+    if range.has(session.started) {
         c.unmetered_attempts += session.unmetered_attempts;
-        c.quarantined += session.quarantined.len() as u64;
+        c.quarantined += session.quarantined;
     }
-    c
+}
+
+/// Adds what could not be read.
+pub(super) fn add_counters(c: &mut Coverage, counters: &BTreeMap<String, u64>) {
+    // Records that are known and of no use were read well enough; their number grows with every delivery.
+    let unreadable = counters.iter().filter(|(name, _)| !name.ends_with(".ignored"));
+    c.unreadable = unreadable.map(|(name, n)| (name.clone(), *n)).collect();
+}
+
+fn add_to(counts: &mut BTreeMap<String, u64>, name: &str, n: u64) {
+    match counts.get_mut(name) {
+        Some(count) => *count += n,
+        None => drop(counts.insert(name.to_string(), n)),
+    }
 }

@@ -1,10 +1,10 @@
 //! Daily, weekly and monthly reports: rows by any of the dimensions.
 
-use super::coverage::coverage;
+use super::Range;
+use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use super::{Input, Range};
-use crate::model::{Channel, Day, Line, LineClass, Outcome, SessionFact, Status, ThreadId, Timestamp, ToolCallFact};
+use crate::model::{Coverage, Day, SessionRollup, ToolRow};
 use std::collections::{BTreeMap, HashMap};
 
 /// How time is cut.
@@ -95,118 +95,182 @@ impl Dimension {
     }
 }
 
-/// What a line or a tool call is grouped by.
-#[derive(Clone)]
-struct Keys<'a> {
-    day: Day,
-    status: Status,
-    class: LineClass,
-    corrects: String,
-    values: [&'a str; 10],
+/// A daily, weekly or monthly report in the making.
+pub struct Grouped<'b> {
+    bucket: Bucket,
+    by: &'b [Dimension],
+    range: Range,
+    days: Days,
+    /// The periods met, and which one a day is in.
+    periods: Vec<String>,
+    period_of: HashMap<Day, usize>,
+    groups: Vec<Group>,
+    /// Groups by their keys, as bytes.
+    index: HashMap<Vec<u8>, usize>,
+    key: Vec<u8>,
+    totals: Measures,
+    coverage: Coverage,
 }
 
-impl<'a> Keys<'a> {
-    fn of_line(line: &'a Line, day: Day) -> Self {
-        let r = &line.response;
-        Keys {
-            day,
-            status: line.status,
-            class: line.class,
-            corrects: line.corrects_period.map(|p| p.to_string()).unwrap_or_default(),
-            values: [
-                &r.owner.team.value,
-                &r.owner.cost_centre.value,
-                &r.owner.project.value,
-                &r.owner.user.value,
-                &r.client,
-                r.channel.name(),
-                r.model.as_deref().unwrap_or("unknown"),
-                r.tier.name(),
-                r.session.as_str(),
-                "",
-            ],
+/// One row.
+struct Group {
+    keys: Vec<String>,
+    measures: Measures,
+    tools: Tools,
+}
+
+/// The groups that a session's rows went to: which index of keys, on which day, of which tool. A session has few.
+type Met<'s> = Vec<((u32, Day, &'s str), usize)>;
+
+impl<'b> Grouped<'b> {
+    /// A report with nothing in it yet.
+    pub fn new(bucket: Bucket, by: &'b [Dimension], range: Range) -> Self {
+        Grouped {
+            bucket,
+            by,
+            range,
+            days: Days::new(range),
+            periods: Vec::new(),
+            period_of: HashMap::new(),
+            groups: Vec::new(),
+            index: HashMap::new(),
+            key: Vec::new(),
+            totals: Measures::default(),
+            coverage: Coverage::default(),
         }
     }
 
-    /// A tool call without any response before it: what its session says.
-    fn of_session(session: &'a SessionFact, day: Day) -> Self {
-        let o = &session.owner;
-        let unknown = Channel::Unknown.name();
-        Keys {
-            day,
-            status: Status::Estimated,
-            class: LineClass::Usage,
-            corrects: String::new(),
-            values: [
-                &o.team.value,
-                &o.cost_centre.value,
-                &o.project.value,
-                &o.user.value,
-                &session.client,
-                unknown,
-                unknown,
-                unknown,
-                session.session.as_str(),
-                "",
-            ],
+    /// Adds a session.
+    pub fn add(&mut self, session: &SessionRollup<'_>) {
+        let mut met = Met::new();
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(session.usage.len());
+        for row in &session.usage {
+            let place = self.days.day(row.slot).map(|day| self.group(session, &mut met, (row.keys, day, "")));
+            if let Some(group) = place {
+                self.groups[group].measures.add_row(row);
+                self.totals.add_row(row);
+            }
+            places.push(place);
         }
+        if !session.auxiliary {
+            self.count_session(&places);
+            for turn in &session.turns {
+                let rows = turn.rows.iter().filter_map(|row| places.get(*row as usize).copied().flatten());
+                self.count_turns(rows, turn.turns);
+            }
+        }
+        for row in &session.tools {
+            let Some(day) = self.days.day(row.slot) else { continue };
+            let group = self.group(session, &mut met, (row.keys, day, row.name));
+            self.groups[group].measures.tool_calls += row.calls;
+            self.groups[group].tools.add(row);
+            self.totals.tool_calls += row.calls;
+        }
+        super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
     }
 
-    fn row(&self, bucket: Bucket, by: &[Dimension]) -> Vec<String> {
-        let period = match bucket {
-            Bucket::Day => self.day.to_string(),
-            Bucket::Week => self.day.week(),
-            Bucket::Month => self.day.period().to_string(),
+    /// A session counts once in each group that has something of it.
+    fn count_session(&mut self, places: &[Option<usize>]) {
+        let groups = distinct(places.iter().copied().flatten());
+        self.totals.sessions += u64::from(!groups.is_empty());
+        groups.into_iter().for_each(|group| self.groups[group].measures.sessions += 1);
+    }
+
+    fn count_turns(&mut self, groups: impl Iterator<Item = usize>, turns: u64) {
+        let groups = distinct(groups);
+        self.totals.turns += if groups.is_empty() { 0 } else { turns };
+        groups.into_iter().for_each(|group| self.groups[group].measures.turns += turns);
+    }
+
+    fn group<'s>(
+        &mut self,
+        session: &SessionRollup<'s>,
+        met: &mut Met<'s>,
+        (keys, day, tool): (u32, Day, &'s str),
+    ) -> usize {
+        let tool = if self.by.contains(&Dimension::Tool) { tool } else { "" };
+        if let Some((_, group)) = met.iter().rfind(|(known, _)| *known == (keys, day, tool)) {
+            return *group;
+        }
+        let period = self.period(day);
+        let of = &session.keys[keys as usize];
+        let value = |d: &Dimension| match d {
+            Dimension::Session => session.session,
+            Dimension::Tool => tool,
+            other => of.values[Dimension::COST.iter().position(|c| c == other).unwrap_or(0)],
         };
-        let mut row = vec![period];
-        row.extend(by.iter().map(|d| self.values[Dimension::ALL.iter().position(|a| a == d).unwrap_or(0)].to_string()));
-        row.extend([self.status.name().to_string(), self.class.name().to_string(), self.corrects.clone()]);
-        row
+        let parts = || self.by.iter().map(value).chain([of.status, of.class, of.corrects]);
+        self.key.clear();
+        self.key.extend(period.to_ne_bytes());
+        for part in parts() {
+            self.key.extend(part.len().to_ne_bytes());
+            self.key.extend(part.as_bytes());
+        }
+        let group = match self.index.get(&self.key) {
+            Some(group) => *group,
+            None => {
+                let first = std::iter::once(self.periods[period].clone());
+                let keys = first.chain(parts().map(str::to_string)).collect();
+                self.groups.push(Group { keys, measures: Measures::default(), tools: Tools::default() });
+                self.index.insert(self.key.clone(), self.groups.len() - 1);
+                self.groups.len() - 1
+            }
+        };
+        met.push(((keys, day, tool), group));
+        group
+    }
+
+    fn period(&mut self, day: Day) -> usize {
+        if let Some(known) = self.period_of.get(&day) {
+            return *known;
+        }
+        let name = match self.bucket {
+            Bucket::Day => day.to_string(),
+            Bucket::Week => day.week(),
+            Bucket::Month => day.period().to_string(),
+        };
+        let period = self.periods.iter().position(|p| *p == name).unwrap_or_else(|| {
+            self.periods.push(name);
+            self.periods.len() - 1
+        });
+        self.period_of.insert(day, period);
+        period
+    }
+
+    /// The report of all that was added, with what could not be read by reason.
+    pub fn report(mut self, counters: &BTreeMap<String, u64>) -> Report {
+        let by_tool = self.by.contains(&Dimension::Tool);
+        let all = self.groups.iter().map(|g| g.tools).fold(Tools::default(), Tools::plus);
+        self.groups.sort_by(|a, b| a.keys.cmp(&b.keys));
+        let row = |group: Group| {
+            let mut row: Vec<Cell> = group.keys.into_iter().map(text).collect();
+            row.extend(group.measures.cells());
+            row.extend(by_tool.then(|| group.tools.cells()).into_iter().flatten());
+            row
+        };
+        let mut totals = vec![Cell::Missing; self.by.len() + 4];
+        totals.extend(self.totals.total_cells());
+        totals.extend(by_tool.then(|| all.cells()).into_iter().flatten());
+        super::coverage::add_counters(&mut self.coverage, counters);
+        Report {
+            name: self.bucket.names().0,
+            range: self.range,
+            columns: all_columns(self.bucket, self.by),
+            rows: self.groups.into_iter().map(row).collect(),
+            totals,
+            coverage: self.coverage,
+        }
     }
 }
 
-/// A daily, weekly or monthly report.
-pub fn grouped(input: Input<'_>, bucket: Bucket, by: &[Dimension], range: Range) -> Report {
-    let mut rows: BTreeMap<Vec<String>, Measures> = BTreeMap::new();
-    let mut totals = Measures::default();
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.has(l.response.time)).collect();
-    for line in &lines {
-        rows.entry(Keys::of_line(line, range.day(line.response.time)).row(bucket, by)).or_default().add_line(line);
-        totals.add_line(line);
-    }
-    let callers = Callers::of(input.lines);
-    let mut tools: BTreeMap<Vec<String>, Tools> = BTreeMap::new();
-    for session in input.sessions {
-        for call in session.tool_calls.iter().filter(|c| range.has(c.time)) {
-            let day = range.day(call.time);
-            let mut keys = callers.of_call(call, day).unwrap_or_else(|| Keys::of_session(session, day));
-            keys.values[9] = &call.name;
-            let row = keys.row(bucket, by);
-            rows.entry(row.clone()).or_default().tool_calls += 1;
-            tools.entry(row).or_default().add(call);
-            totals.tool_calls += 1;
+fn distinct(groups: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut all = Vec::new();
+    for group in groups {
+        if !all.contains(&group) {
+            all.push(group);
         }
     }
-    let by_tool = by.contains(&Dimension::Tool);
-    let row = |(keys, measures): (Vec<String>, Measures)| {
-        let tools = tools.get(&keys).copied().unwrap_or_default();
-        let mut row: Vec<Cell> = keys.into_iter().map(text).collect();
-        row.extend(measures.cells());
-        row.extend(by_tool.then(|| tools.cells()).into_iter().flatten());
-        row
-    };
-    let mut total_cells = vec![Cell::Missing; by.len() + 4];
-    total_cells.extend(totals.total_cells());
-    let all = tools.values().fold(Tools::default(), Tools::plus);
-    total_cells.extend(by_tool.then(|| all.cells()).into_iter().flatten());
-    Report {
-        name: bucket.names().0,
-        range,
-        columns: all_columns(bucket, by),
-        rows: rows.into_iter().map(row).collect(),
-        totals: total_cells,
-        coverage: coverage(input, &lines, range),
-    }
+    all
 }
 
 fn text(value: String) -> Cell {
@@ -235,13 +299,11 @@ struct Tools {
 }
 
 impl Tools {
-    fn add(&mut self, call: &ToolCallFact) {
-        self.failures += u64::from(call.outcome == Outcome::Failure);
-        self.unknown += u64::from(call.outcome == Outcome::Unknown);
-        self.duration_ms = self.duration_ms.saturating_add(call.duration_ms.unwrap_or(0));
+    fn add(&mut self, row: &ToolRow<'_>) {
+        *self = self.plus(Tools { failures: row.failures, unknown: row.unknown, duration_ms: row.duration_ms });
     }
 
-    fn plus(self, other: &Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Tools {
             failures: self.failures + other.failures,
             unknown: self.unknown + other.unknown,
@@ -251,25 +313,5 @@ impl Tools {
 
     fn cells(self) -> [Cell; 3] {
         [self.failures, self.unknown, self.duration_ms].map(Cell::Count)
-    }
-}
-
-/// Finds the response that made a tool call: the last one of the thread before the call ended.
-struct Callers<'a>(HashMap<&'a ThreadId, Vec<(Timestamp, &'a Line)>>);
-
-impl<'a> Callers<'a> {
-    /// Lines are in order of time.
-    fn of(lines: &'a [Line]) -> Self {
-        let mut by_thread: HashMap<_, Vec<_>> = HashMap::new();
-        for line in lines {
-            by_thread.entry(&line.response.thread).or_default().push((line.response.time, line));
-        }
-        Callers(by_thread)
-    }
-
-    fn of_call(&self, call: &ToolCallFact, day: Day) -> Option<Keys<'a>> {
-        let lines = self.0.get(&call.thread)?;
-        let after = lines.partition_point(|(time, _)| *time <= call.time);
-        lines.get(after.saturating_sub(1)).map(|(_, line)| Keys::of_line(line, day))
     }
 }

@@ -1,69 +1,26 @@
-//! The numbers of a row: token counts as integers, money as integers of pico-units, distinct counts as sets.
+//! The numbers of a row: token counts as integers, money as integers of pico-units.
 
 use super::table::{Cell, Column, Kind};
-use crate::model::{Amount, Line, ThreadId, TokenUsage, Unit};
-use std::collections::BTreeSet;
+use crate::model::{Sums, TokenUsage, UsageRow};
 
-/// What a row adds up. `sessions` and `turns` are distinct counts, so that rows need not add.
+/// What a row adds up. `sessions` and `turns` are distinct counts, so that rows need not add: who adds a session counts them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Measures {
-    sessions: BTreeSet<ThreadId>,
-    turns: BTreeSet<(ThreadId, String)>,
+    pub sessions: u64,
+    pub turns: u64,
     pub responses: u64,
     pub tool_calls: u64,
     usage: TokenUsage,
-    list_usd: Sum,
-    credits: Sum,
-    api_equivalent: Sum,
+    sums: Sums,
     unpriced_tokens: u64,
-    contract_usd: Sum,
-}
-
-/// A sum that knows whether anything was added: nothing is not 0.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum(Option<i128>);
-
-impl Sum {
-    fn add(&mut self, amount: Amount) {
-        self.0 = Some(self.0.unwrap_or(0) + i128::from(amount.pico));
-    }
-
-    /// The sum; missing if nothing was added.
-    fn cell(self) -> Cell {
-        self.0.map_or(Cell::Missing, Cell::Amount)
-    }
 }
 
 impl Measures {
-    pub fn add_line(&mut self, line: &Line) {
-        let r = &line.response;
-        // What no user started is no session and has no turns; its tokens count all the same.
-        if !r.auxiliary {
-            self.sessions.insert(r.session.clone());
-            self.turns.extend(r.turn.iter().map(|turn| (r.session.clone(), turn.clone())));
-        }
-        self.responses += 1;
-        self.usage += r.usage;
-        match line.priced.list {
-            Some(amount) if amount.unit == Unit::Usd => self.list_usd.add(amount),
-            Some(amount) => self.credits.add(amount),
-            None => {}
-        }
-        if let Some(amount) = line.priced.api_equivalent {
-            self.api_equivalent.add(amount);
-        }
-        if let Some(amount) = line.priced.contract {
-            self.contract_usd.add(amount);
-        }
-        if line.priced.unpriced.is_some() {
-            self.unpriced_tokens += r.usage.total();
-        }
-    }
-
-    /// Counts a session and its turns although it brought no response.
-    pub fn add_session<'t>(&mut self, session: &ThreadId, turns: impl Iterator<Item = &'t str>) {
-        self.sessions.insert(session.clone());
-        self.turns.extend(turns.map(|t| (session.clone(), t.to_string())));
+    pub fn add_row(&mut self, row: &UsageRow) {
+        self.responses += row.responses;
+        self.usage += row.usage.into();
+        self.sums += row.sums;
+        self.unpriced_tokens += row.unpriced_tokens;
     }
 
     /// The totals of a report: of no responses at all they are 0, which is no guess.
@@ -74,10 +31,12 @@ impl Measures {
 
     pub fn cells(&self) -> Vec<Cell> {
         let count = |n: u64| Cell::Count(n);
-        let u = &self.usage;
+        // Nothing is not 0.
+        let amount = |sum: Option<i128>| sum.map_or(Cell::Missing, Cell::Amount);
+        let (u, s) = (&self.usage, &self.sums);
         vec![
-            count(self.sessions.len() as u64),
-            count(self.turns.len() as u64),
+            count(self.sessions),
+            count(self.turns),
             count(self.responses),
             count(self.tool_calls),
             count(u.input),
@@ -87,11 +46,11 @@ impl Measures {
             count(u.output),
             count(u.reasoning),
             count(u.total()),
-            self.list_usd.cell(),
-            self.credits.cell(),
-            self.api_equivalent.cell(),
+            amount(s.list_usd),
+            amount(s.credits),
+            amount(s.api_equivalent),
             count(self.unpriced_tokens),
-            self.contract_usd.cell(),
+            amount(s.contract_usd),
         ]
     }
 }

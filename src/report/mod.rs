@@ -1,6 +1,7 @@
-//! Rows of reports, and their bytes in each format. Pure: facts and lines in, bytes out.
+//! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
 mod coverage;
+mod days;
 pub mod format;
 mod grouped;
 mod measures;
@@ -8,25 +9,12 @@ mod sessions;
 mod show;
 mod table;
 
-pub use coverage::coverage;
-pub use grouped::{Bucket, Dimension, grouped};
-pub use sessions::sessions;
+pub use grouped::{Bucket, Dimension, Grouped};
+pub use sessions::Sessions;
 pub use show::show;
 pub use table::{Cell, Column, Kind, Report};
 
-use crate::model::{BillingPeriod, Day, Line, SessionFact, Timestamp, Zone};
-use std::collections::BTreeMap;
-
-/// What reports are made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// All sessions.
-    pub sessions: &'a [SessionFact],
-    /// All lines.
-    pub lines: &'a [Line],
-    /// What could not be read, by reason.
-    pub counters: &'a BTreeMap<String, u64>,
-}
+use crate::model::{BillingPeriod, Day, Timestamp, Zone};
 
 /// The days a report is about, both inclusive; an open end means all there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

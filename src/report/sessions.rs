@@ -1,57 +1,83 @@
 //! The session report: one row a session, auxiliary threads included.
 
-use super::coverage::coverage;
+use super::Range;
+use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use super::{Input, Range};
-use crate::model::{Line, Outcome, SessionFact, ThreadId};
-use std::collections::{BTreeSet, HashMap};
+use crate::model::{Coverage, Keys, SessionRollup, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The sessions that started, had a turn, a response or a tool call in the range, with what of them is in it.
-pub fn sessions(input: Input<'_>, range: Range) -> Report {
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| range.has(l.response.time)).collect();
-    let mut by_session: HashMap<&ThreadId, Vec<&Line>> = HashMap::new();
-    for line in &lines {
-        by_session.entry(&line.response.session).or_default().push(line);
+/// A session report in the making: the sessions that started, had a turn, a response or a tool call in the range, with what
+/// of them is in it.
+pub struct Sessions {
+    range: Range,
+    days: Days,
+    /// In the order of their start and id.
+    rows: Vec<(Timestamp, String, Vec<Cell>)>,
+    totals: Measures,
+    sums: [u64; 4],
+    coverage: Coverage,
+}
+
+impl Sessions {
+    /// A report with nothing in it yet.
+    pub fn new(range: Range) -> Self {
+        let (days, totals, coverage) = (Days::new(range), Measures::default(), Coverage::default());
+        Sessions { range, days, rows: Vec::new(), totals, sums: [0; 4], coverage }
     }
-    let (mut rows, mut totals, mut sums) = (Vec::new(), Measures::default(), [0; 4]);
-    for session in input.sessions {
-        let lines = by_session.get(&session.session).map_or(&[][..], Vec::as_slice);
-        let calls: Vec<_> = session.tool_calls.iter().filter(|c| range.has(c.time)).collect();
-        let turns: Vec<_> = session.turns.iter().filter(|t| range.has(t.started)).collect();
-        let started = range.has(session.started);
-        if lines.is_empty() && calls.is_empty() && turns.is_empty() && !started {
-            continue;
+
+    /// Adds a session.
+    pub fn add(&mut self, session: &SessionRollup<'_>) {
+        super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
+        let days = &mut self.days;
+        let rows: Vec<bool> = session.usage.iter().map(|row| days.has(row.slot)).collect();
+        let of_turn = |row: &u32| rows.get(*row as usize).copied().unwrap_or(false);
+        let turns =
+            session.turns.iter().filter(|t| t.started.is_some_and(|s| days.has(s)) || t.rows.iter().any(of_turn));
+        let turns: u64 = turns.map(|t| t.turns).sum();
+        let (mut calls, mut failures) = (0, 0);
+        for row in session.tools.iter().filter(|row| days.has(row.slot)) {
+            calls += row.calls;
+            failures += row.failures;
         }
+        let started = self.range.has(session.started);
+        if !rows.contains(&true) && calls == 0 && turns == 0 && !started {
+            return;
+        }
+        let usage = || session.usage.iter().zip(&rows).filter(|(_, is_in)| **is_in).map(|(row, _)| row);
         let mut measures = Measures::default();
-        for to in [&mut measures, &mut totals] {
-            lines.iter().for_each(|line| to.add_line(line));
-            if !session.auxiliary {
-                to.add_session(&session.session, turns.iter().map(|t| t.turn.as_str()));
-            }
-            to.tool_calls += calls.len() as u64;
+        for to in [&mut measures, &mut self.totals] {
+            usage().for_each(|row| to.add_row(row));
+            to.sessions += u64::from(!session.auxiliary);
+            to.turns += turns;
+            to.tool_calls += calls;
         }
-        let failures = calls.iter().filter(|c| c.outcome == Outcome::Failure).count() as u64;
         // What has no day of its own is the first day's.
         let once = |n: u64| if started { n } else { 0 };
-        let extra = [session.prompts, failures, session.api_errors, session.unmetered_attempts];
-        let extra = [once(extra[0]), extra[1], once(extra[2]), once(extra[3])];
-        sums.iter_mut().zip(extra).for_each(|(sum, n)| *sum += n);
-        let mut row = head(session, lines);
+        let extra = [once(session.prompts), failures, once(session.api_errors), once(session.unmetered_attempts)];
+        self.sums.iter_mut().zip(extra).for_each(|(sum, n)| *sum += n);
+        let keys: Vec<&Keys<'_>> = usage().map(|row| &session.keys[row.keys as usize]).collect();
+        let mut row = head(session, &keys);
         row.extend(measures.cells());
         row.extend(extra.map(Cell::Count));
-        rows.push(row);
+        self.rows.push((session.started, session.session.to_string(), row));
     }
-    let mut total_cells = vec![Cell::Missing; HEAD.len()];
-    total_cells.extend(totals.total_cells());
-    total_cells.extend(sums.map(Cell::Count));
-    Report {
-        name: "session",
-        range,
-        columns: all_columns(),
-        rows,
-        totals: total_cells,
-        coverage: coverage(input, &lines, range),
+
+    /// The report of all that was added, with what could not be read by reason.
+    pub fn report(mut self, counters: &BTreeMap<String, u64>) -> Report {
+        self.rows.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut totals = vec![Cell::Missing; HEAD.len()];
+        totals.extend(self.totals.total_cells());
+        totals.extend(self.sums.map(Cell::Count));
+        super::coverage::add_counters(&mut self.coverage, counters);
+        Report {
+            name: "session",
+            range: self.range,
+            columns: all_columns(),
+            rows: self.rows.into_iter().map(|(_, _, row)| row).collect(),
+            totals,
+            coverage: self.coverage,
+        }
     }
 }
 
@@ -71,30 +97,31 @@ const HEAD: [(&str, Option<&str>); 13] = [
     ("forked_from", None),
 ];
 
-fn head(session: &SessionFact, lines: &[&Line]) -> Vec<Cell> {
-    let o = &session.owner;
-    let listed = |of: fn(&Line) -> String| {
-        let all: BTreeSet<String> = lines.iter().map(|l| of(l)).collect();
+fn head(session: &SessionRollup<'_>, keys: &[&Keys<'_>]) -> Vec<Cell> {
+    let listed = |value: usize| {
+        let all: BTreeSet<&str> = keys.iter().map(|k| k.values[value]).collect();
         match all.is_empty() {
             true => Cell::Missing,
             false => Cell::Text(all.into_iter().collect::<Vec<_>>().join(" ")),
         }
     };
+    let text = |value: &str| Cell::Text(value.to_string());
     let seconds = (session.ended.0 - session.started.0) / 1_000_000_000;
+    let [team, cost_centre, project, user] = session.owner;
     vec![
-        Cell::Text(session.session.to_string()),
-        Cell::Text(if session.auxiliary { "auxiliary" } else { "session" }.into()),
+        text(session.session),
+        text(if session.auxiliary { "auxiliary" } else { "session" }),
         Cell::Text(session.started.to_rfc3339()),
         Cell::Text(session.ended.to_rfc3339()),
         Cell::Count(u64::try_from(seconds).unwrap_or(0)),
-        Cell::Text(o.team.value.clone()),
-        Cell::Text(o.cost_centre.value.clone()),
-        Cell::Text(o.project.value.clone()),
-        Cell::Text(o.user.value.clone()),
-        Cell::Text(session.client.clone()),
-        listed(|l| l.response.channel.name().to_string()),
-        listed(|l| l.response.model.clone().unwrap_or_else(|| "unknown".into())),
-        session.forked_from.as_ref().map_or(Cell::Missing, |f| Cell::Text(f.to_string())),
+        text(team),
+        text(cost_centre),
+        text(project),
+        text(user),
+        text(session.client),
+        listed(5),
+        listed(6),
+        if session.forked_from.is_empty() { Cell::Missing } else { text(session.forked_from) },
     ]
 }
 

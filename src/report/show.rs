@@ -1,13 +1,12 @@
 //! One session as text: threads, turns, responses, tool calls, cost.
 
-use super::Input;
 use super::format::{amount, terminal_text, thousands};
 use crate::model::{Line, OwnerField, SessionFact, UNATTRIBUTED, Unit};
 use std::fmt::Write;
 
-/// Describes a session. Prompts, arguments and output are not known to the program, so they cannot appear.
-pub fn show(input: Input<'_>, session: &SessionFact) -> String {
-    let lines: Vec<&Line> = input.lines.iter().filter(|l| l.response.session == session.session).collect();
+/// Describes a session with its lines. Prompts, arguments and output are not known to the program, so they cannot appear.
+pub fn show(session: &SessionFact, lines: &[Line]) -> String {
+    let lines: Vec<&Line> = lines.iter().filter(|l| l.response.session == session.session).collect();
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = head(&mut out, session, &lines);

@@ -1,9 +1,12 @@
 //! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
 
+mod cache;
 pub mod journal;
 pub mod later;
 pub mod spool;
 pub mod sqlite;
+
+pub use cache::{Cache, Mark, Seen};
 
 use crate::model::Observation;
 use std::collections::BTreeMap;

@@ -81,6 +81,8 @@ fn every_command_has_help_with_an_example() {
         "report monthly",
         "report session",
         "show",
+        "ledger verify",
+        "ledger rebuild",
         "prices show",
         "prices list",
         "prices check",

@@ -19,8 +19,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("config", &["model"]),
     ("ledger", &["model", "ingest", "pricing", "attribution", "report", "store", "config"]),
+    ("cache", &["model", "pricing", "attribution", "store", "ledger"]),
     ("collect", &["model", "ingest", "pricing", "attribution", "report", "store", "config", "ledger"]),
-    ("serve", &["model", "ingest", "pricing", "attribution", "report", "store", "config", "ledger", "collect"]),
+    (
+        "serve",
+        &["model", "ingest", "pricing", "attribution", "report", "store", "config", "ledger", "cache", "collect"],
+    ),
     ("remote", &["model", "ingest", "pricing", "attribution", "report", "store", "config", "ledger", "collect"]),
     (
         "cli",
@@ -33,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "config",
             "ledger",
+            "cache",
             "collect",
             "serve",
             "remote",

@@ -4,7 +4,8 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// All migrations in order; the schema's version is their number.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_observations.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_observations.sql"), include_str!("migrations/0002_cache.sql")];
 
 /// "cdxt": marks a database file as ours.
 const APPLICATION_ID: i64 = 0x6364_7874;

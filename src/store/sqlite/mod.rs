@@ -1,11 +1,12 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
+mod cache;
 mod migrate;
 mod rows;
 
 use self::rows::Rows;
 use super::{Appended, Batch, Busy, Cursor, Store};
-use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
+use crate::model::{Observation, ThreadId};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -117,22 +118,16 @@ impl Store for SqliteStore {
     }
 
     fn scan(&self, each: &mut dyn FnMut(Observation) -> anyhow::Result<()>) -> anyhow::Result<u64> {
-        let sql = "SELECT t.thread_id, o.key, o.source, o.time_ns, o.body FROM thread t JOIN observation o ON o.thread = t.id \
+        let sql = "SELECT o.key, o.source, o.time_ns, o.body, t.thread_id FROM thread t JOIN observation o ON o.thread = t.id \
                    ORDER BY t.thread_id, o.key, o.variant";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
         let mut newer = 0;
         while let Some(row) = rows.next()? {
-            let thread = ThreadId::new(row.get_ref(0)?.as_str()?);
-            let key: [u8; 16] = row.get_ref(1)?.as_blob()?.try_into().context("a stored key is damaged")?;
-            let source = SourceKind::from_code(row.get(2)?);
-            let body = serde_json::from_str::<Body>(row.get_ref(4)?.as_str()?);
-            // Kinds that a newer version stored stay where they are; this version cannot use them.
-            if let (Some(thread), Some(source), Ok(body)) = (thread, source, body) {
-                let time = Timestamp(row.get(3)?);
-                each(Observation { thread, key: Key(key), source, time, body })?;
-            } else {
-                newer += 1;
+            let thread = ThreadId::new(row.get_ref(4)?.as_str()?);
+            match thread.map(|thread| rows::read(row, thread)).transpose()?.flatten() {
+                Some(observation) => each(observation)?,
+                None => newer += 1,
             }
         }
         Ok(newer)
@@ -230,7 +225,7 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{KeyBuilder, Response, TokenUsage};
+    use crate::model::{Body, KeyBuilder, Response, SourceKind, Timestamp, TokenUsage};
 
     fn response(input: u64) -> Observation {
         let usage = TokenUsage { input, ..TokenUsage::default() };

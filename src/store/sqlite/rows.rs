@@ -1,7 +1,8 @@
-//! Observations as rows: encoded and ordered before the store is locked.
+//! Observations as rows: encoded and ordered before the store is locked, and read back.
 
-use crate::model::{Observation, ThreadId};
+use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use crate::store::Appended;
+use anyhow::Context as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::ops::Range;
 
@@ -40,7 +41,11 @@ impl<'a> Rows<'a> {
         let mut appended = Appended::default();
         let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO observation VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         let mut others = tx.prepare_cached("SELECT count(*) FROM observation WHERE thread = ?1 AND key = ?2")?;
+        let sql = "INSERT INTO dirty VALUES (?1, ?2) ON CONFLICT (thread) DO UPDATE SET mark = excluded.mark";
+        let mut dirty = tx.prepare_cached(sql)?;
+        let mark = new_mark()?;
         let mut last: Option<(&ThreadId, i64)> = None;
+        let mut marked = None;
         for Row { observation: o, variant, body } in &self.rows {
             let thread = match last {
                 Some((thread, id)) if *thread == o.thread => id,
@@ -53,6 +58,10 @@ impl<'a> Rows<'a> {
                 continue;
             }
             appended.stored += 1;
+            if marked != Some(thread) {
+                dirty.execute([thread, mark])?;
+                marked = Some(thread);
+            }
             // Only responses have variants.
             if *variant != 0 && others.query_row(params![thread, o.key.0], |row| row.get::<_, i64>(0))? > 1 {
                 appended.conflicts += 1;
@@ -62,7 +71,22 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
+/// Reads an observation from a row that begins with key, source, time and body. Kinds that a newer version stored stay where
+/// they are; this version cannot use them.
+pub(super) fn read(row: &rusqlite::Row<'_>, thread: ThreadId) -> anyhow::Result<Option<Observation>> {
+    let key: [u8; 16] = row.get_ref(0)?.as_blob()?.try_into().context("a stored key is damaged")?;
+    let source = SourceKind::from_code(row.get(1)?);
+    let body = serde_json::from_str::<Body>(row.get_ref(3)?.as_str()?);
+    let (Some(source), Ok(body)) = (source, body) else { return Ok(None) };
+    Ok(Some(Observation { thread, key: Key(key), source, time: Timestamp(row.get(2)?), body }))
+}
+
+/// A number that no other transaction marks threads with.
+pub(super) fn new_mark() -> anyhow::Result<i64> {
+    Ok(getrandom::u64()? as i64)
+}
+
+pub(super) fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
     let mut select = tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?;
     if let Some(id) = select.query_row([thread.as_str()], |row| row.get(0)).optional()? {
         return Ok(id);

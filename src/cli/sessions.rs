@@ -1,0 +1,116 @@
+//! The sessions that reports are made of: read on, brought up to date, and given one by one.
+
+use super::context::{Context, say_problems};
+use super::out;
+use crate::cache::{self, Inputs, Progress};
+use crate::ledger;
+use crate::model::{Line, SessionFact, SessionRollup, ThreadId, Timestamp};
+use crate::report::Range;
+use crate::report::format::thousands;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Cache, Store};
+use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+
+/// In a report's coverage: files and folders with news that could not be read this time.
+pub(super) const NOT_READ: &str = "files.not_read";
+
+/// How many sessions are named if an id is not enough.
+const NAMED: usize = 10;
+
+/// A day in nanoseconds: no time zone is further away from UTC.
+const DAY: i64 = 24 * 3_600_000_000_000;
+
+/// All sessions of a store.
+pub(super) struct Sessions {
+    store: SqliteStore,
+    inputs: Inputs,
+    /// What could not be read, by reason.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl Sessions {
+    /// Reads what is new, unless that is not wanted, and computes what changed.
+    pub fn ready(context: &Context, no_import: bool) -> anyhow::Result<Self> {
+        // A file that is not understood must not cost a long reading first.
+        let inputs = context.inputs()?;
+        let mut store = context.open()?;
+        let mut counters = BTreeMap::new();
+        if !no_import {
+            match context.sync(&mut store) {
+                Ok(summary) => {
+                    say_problems(&summary);
+                    counters.extend((summary.failed > 0).then(|| (NOT_READ.to_string(), summary.failed)));
+                }
+                Err(e) => {
+                    counters.insert(NOT_READ.to_string(), 1);
+                    out::talk(&format!("warning: what is new could not be read, so the report may be old: {e:#}"))
+                }
+            }
+        }
+        refresh(&mut store, &inputs)?;
+        if store.threads()? == 0 {
+            let homes: Vec<_> = context.codex_homes(&store)?.iter().map(|h| h.display().to_string()).collect();
+            out::talk(&format!(
+                "nothing is known yet: no sessions in {}, and no hook or sink has written",
+                homes.join(", ")
+            ));
+            out::talk("hint: give another CODEX_HOME to `codex-tally import`, or try `codex-tally demo`");
+        }
+        counters.extend(store.counters()?);
+        Ok(Sessions { store, inputs, counters })
+    }
+
+    /// Gives every session that may have something of these days to `each`.
+    pub fn each(&self, range: Range, each: &mut dyn FnMut(&SessionRollup<'_>)) -> anyhow::Result<()> {
+        let from = range.since.map_or(i64::MIN, |day| day.start().0.saturating_sub(2 * DAY));
+        let to = range.until.map_or(i64::MAX, |day| day.next().start().0.saturating_add(DAY));
+        let given = self.store.rollups(self.inputs.hash(), (Timestamp(from), Timestamp(to)), &mut |bytes| {
+            let session = SessionRollup::decode(bytes);
+            each(&session.context("the cached sessions are damaged; run `codex-tally ledger rebuild`")?);
+            Ok(())
+        })?;
+        if !given {
+            bail!("another process makes reports of this store with other prices or rules; try again when it is done");
+        }
+        Ok(())
+    }
+
+    /// One session with its lines: by its id, or that of one of its threads, or a part of one, or `last`.
+    pub fn one(&self, id: &str) -> anyhow::Result<(SessionFact, Vec<Line>)> {
+        let session = self.find(id)?;
+        let threads = self.store.family(std::slice::from_ref(&session))?;
+        let observations = self.store.observations_of(&threads)?;
+        let ledger = ledger::build(&observations, self.inputs.options(), self.inputs.book());
+        let found = ledger.sessions.into_iter().find(|s| s.session == session);
+        Ok((found.context("the session has just changed; try again")?, ledger.lines))
+    }
+
+    fn find(&self, id: &str) -> anyhow::Result<ThreadId> {
+        if id.eq_ignore_ascii_case("last") {
+            let last = self.store.last_session()?;
+            return last.context("no session is known yet; run `codex-tally import`");
+        }
+        let id = id.to_ascii_lowercase();
+        match self.store.sessions_like(&id, NAMED + 1)?.as_slice() {
+            [session] => Ok(session.clone()),
+            [] => bail!("no session has `{id}` in its id; `codex-tally report session` lists them"),
+            many => {
+                let ids: Vec<_> = many.iter().take(NAMED).map(ThreadId::as_str).collect();
+                let n = if many.len() > NAMED { format!("more than {NAMED}") } else { many.len().to_string() };
+                bail!("{n} sessions have `{id}` in their id: {}; give more of it", ids.join(", "))
+            }
+        }
+    }
+}
+
+/// Computes what changed, and shows how far it is.
+pub(super) fn refresh(store: &mut SqliteStore, inputs: &Inputs) -> anyhow::Result<()> {
+    let mut shown = out::Progress::new();
+    cache::refresh(store, inputs, &mut |p| shown.show(|| computed(p)))
+}
+
+/// How far computing or comparing sessions is.
+pub(super) fn computed(p: Progress) -> String {
+    format!("{} of {} threads", thousands(p.done), thousands(p.total))
+}

@@ -1,0 +1,244 @@
+//! A session's facts and lines added up for reports.
+
+use crate::model::{
+    Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, Rollup, SessionFact, SessionRollup, Slot, Status,
+    Sums, ThreadId, Timestamp, TokenUsage, ToolCallFact, ToolRow, Traits, TurnRow, Unit, UsageRow,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Adds up a session. The lines are those of its responses.
+///
+/// # Errors
+/// The rollup cannot be encoded, which would be a fault of this program.
+pub fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Rollup> {
+    let names: Vec<Names> = lines.iter().map(Names::of).collect();
+    let mut keys = KeyTable::default();
+    let line_keys: Vec<u32> = lines.iter().zip(&names).map(|(l, n)| keys.index(line_keys(l, n))).collect();
+    let (usage, rows) = usage(lines, &line_keys);
+    let tools = tools(session, lines, &line_keys, &mut keys);
+    let o = &session.owner;
+    let made = SessionRollup {
+        session: session.session.as_str(),
+        auxiliary: session.auxiliary,
+        started: session.started,
+        ended: session.ended,
+        owner: [&o.team, &o.cost_centre, &o.project, &o.user].map(|field| field.value.as_str()),
+        client: &session.client,
+        forked_from: session.forked_from.as_ref().map_or("", ThreadId::as_str),
+        prompts: session.prompts,
+        api_errors: session.api_errors,
+        unmetered_attempts: session.unmetered_attempts,
+        quarantined: session.quarantined.len() as u64,
+        turns: if session.auxiliary { Vec::new() } else { turns(session, lines, &rows) },
+        keys: keys.all,
+        usage,
+        coverage: coverage(lines, &names),
+        tools,
+    };
+    Ok(Rollup {
+        session: session.session.clone(),
+        threads: session.threads.iter().map(|t| t.thread.clone()).collect(),
+        auxiliary: session.auxiliary,
+        started: session.started,
+        span: made.span(),
+        bytes: made.encode()?,
+    })
+}
+
+/// Texts of a line that are made for it.
+struct Names {
+    evidence: String,
+    unpriced: String,
+    corrects: String,
+}
+
+impl Names {
+    fn of(line: &Line) -> Self {
+        Names {
+            evidence: line.response.evidence.name(),
+            unpriced: line.priced.unpriced.as_ref().map(ToString::to_string).unwrap_or_default(),
+            corrects: line.corrects_period.map(|p| p.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Each combination of keys once.
+#[derive(Default)]
+struct KeyTable<'a> {
+    all: Vec<Keys<'a>>,
+}
+
+impl<'a> KeyTable<'a> {
+    /// A session has few: mostly it is the last one again.
+    fn index(&mut self, keys: Keys<'a>) -> u32 {
+        let known = self.all.iter().rposition(|k| *k == keys);
+        let index = known.unwrap_or_else(|| {
+            self.all.push(keys);
+            self.all.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+}
+
+fn line_keys<'a>(line: &'a Line, names: &'a Names) -> Keys<'a> {
+    let r = &line.response;
+    Keys {
+        values: [
+            &r.owner.team.value,
+            &r.owner.cost_centre.value,
+            &r.owner.project.value,
+            &r.owner.user.value,
+            &r.client,
+            r.channel.name(),
+            r.model.as_deref().unwrap_or("unknown"),
+            r.tier.name(),
+        ],
+        status: line.status.name(),
+        class: line.class.name(),
+        corrects: &names.corrects,
+    }
+}
+
+/// Those of a tool call without any response before it: what its session says.
+fn session_keys(session: &SessionFact) -> Keys<'_> {
+    let o = &session.owner;
+    let unknown = Channel::Unknown.name();
+    Keys {
+        values: [
+            &o.team.value,
+            &o.cost_centre.value,
+            &o.project.value,
+            &o.user.value,
+            &session.client,
+            unknown,
+            unknown,
+            unknown,
+        ],
+        status: Status::Estimated.name(),
+        class: LineClass::Usage.name(),
+        corrects: "",
+    }
+}
+
+/// The usage rows, and for each line the index of its own.
+fn usage(lines: &[Line], keys: &[u32]) -> (Vec<UsageRow>, Vec<u32>) {
+    let (mut rows, mut of_line): (Vec<UsageRow>, _) = (Vec::new(), Vec::with_capacity(lines.len()));
+    let mut index = BTreeMap::new();
+    for (line, keys) in lines.iter().zip(keys) {
+        let slot = Slot::of(line.response.time);
+        let at = *index.entry((slot, *keys)).or_insert_with(|| {
+            let zero = TokenUsage::default().into();
+            let sums = Sums::default();
+            rows.push(UsageRow { slot, keys: *keys, responses: 0, usage: zero, sums, unpriced_tokens: 0 });
+            rows.len() - 1
+        });
+        let row = &mut rows[at];
+        row.responses += 1;
+        let mut usage = TokenUsage::from(row.usage);
+        usage += line.response.usage;
+        row.usage = usage.into();
+        row.sums += sums(line);
+        if line.priced.unpriced.is_some() {
+            row.unpriced_tokens += line.response.usage.total();
+        }
+        of_line.push(u32::try_from(at).unwrap_or(u32::MAX));
+    }
+    (rows, of_line)
+}
+
+fn sums(line: &Line) -> Sums {
+    let pico = |amount: Amount| i128::from(amount.pico);
+    let list = |unit| line.priced.list.filter(|amount| amount.unit == unit).map(pico);
+    Sums {
+        list_usd: list(Unit::Usd),
+        credits: list(Unit::Credit),
+        api_equivalent: line.priced.api_equivalent.map(pico),
+        contract_usd: line.priced.contract.map(pico),
+    }
+}
+
+fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> Vec<CoverageRow<'a>> {
+    let mut rows: BTreeMap<(Slot, Traits<'a>), u64> = BTreeMap::new();
+    for (line, names) in lines.iter().zip(names) {
+        let r = &line.response;
+        let traits = Traits {
+            evidence: &names.evidence,
+            unpriced: &names.unpriced,
+            unattributed: !r.owner.team.is_attributed(),
+            assumed_provider: r.assumed_provider,
+            stale: line.priced.stale,
+            uncontracted: line.priced.uncontracted,
+            conflict: r.conflict,
+            ambiguous: r.ambiguous,
+        };
+        *rows.entry((Slot::of(r.time), traits)).or_default() += 1;
+    }
+    rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect()
+}
+
+fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> Vec<TurnRow> {
+    let mut turns: BTreeMap<&str, (Option<Slot>, BTreeSet<u32>)> = BTreeMap::new();
+    for turn in &session.turns {
+        let started = Slot::of(turn.started);
+        let known = &mut turns.entry(&turn.turn).or_default().0;
+        *known = Some(known.map_or(started, |other| other.min(started)));
+    }
+    for (line, row) in lines.iter().zip(rows) {
+        if let Some(turn) = &line.response.turn {
+            turns.entry(turn).or_default().1.insert(*row);
+        }
+    }
+    let mut alike: BTreeMap<_, u64> = BTreeMap::new();
+    for shape in turns.into_values() {
+        *alike.entry(shape).or_default() += 1;
+    }
+    let row = |((started, rows), turns): ((_, BTreeSet<u32>), _)| TurnRow {
+        started,
+        rows: rows.into_iter().collect(),
+        turns,
+    };
+    alike.into_iter().map(row).collect()
+}
+
+fn tools<'a>(
+    session: &'a SessionFact,
+    lines: &'a [Line],
+    line_keys: &[u32],
+    keys: &mut KeyTable<'a>,
+) -> Vec<ToolRow<'a>> {
+    let callers = Callers::of(lines);
+    let mut rows: BTreeMap<(Slot, u32, &str), ToolRow<'a>> = BTreeMap::new();
+    for call in &session.tool_calls {
+        let keys = callers.of_call(call).map_or_else(|| keys.index(session_keys(session)), |line| line_keys[line]);
+        let slot = Slot::of(call.time);
+        let name = call.name.as_str();
+        let new = ToolRow { slot, keys, name, calls: 0, failures: 0, unknown: 0, duration_ms: 0 };
+        let row = rows.entry((slot, keys, name)).or_insert(new);
+        row.calls += 1;
+        row.failures += u64::from(call.outcome == Outcome::Failure);
+        row.unknown += u64::from(call.outcome == Outcome::Unknown);
+        row.duration_ms = row.duration_ms.saturating_add(call.duration_ms.unwrap_or(0));
+    }
+    rows.into_values().collect()
+}
+
+/// Finds the response that made a tool call: the last one of the thread before the call ended, else its first.
+struct Callers<'a>(HashMap<&'a ThreadId, Vec<(Timestamp, usize)>>);
+
+impl<'a> Callers<'a> {
+    /// Lines are in order of time.
+    fn of(lines: &'a [Line]) -> Self {
+        let mut by_thread: HashMap<_, Vec<_>> = HashMap::new();
+        for (i, line) in lines.iter().enumerate() {
+            by_thread.entry(&line.response.thread).or_default().push((line.response.time, i));
+        }
+        Callers(by_thread)
+    }
+
+    /// The index of the line.
+    fn of_call(&self, call: &ToolCallFact) -> Option<usize> {
+        let lines = self.0.get(&call.thread)?;
+        let after = lines.partition_point(|(time, _)| *time <= call.time);
+        lines.get(after.saturating_sub(1)).map(|(_, line)| *line)
+    }
+}

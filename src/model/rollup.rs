@@ -1,0 +1,260 @@
+//! What a report needs to know of a session: its lines and tool calls added up by quarter of an hour. A cache: made from facts
+//! and lines, and never the source of anything.
+
+use super::{ThreadId, Timestamp, TokenUsage};
+use serde::{Deserialize, Serialize};
+
+/// A quarter of an hour since the Unix epoch. The days of every time zone begin with one (the offsets of all zones in use
+/// since 1972 are whole quarters), so that rows by slot serve reports in any zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(i32);
+
+impl Slot {
+    const NANOS: i64 = 900_000_000_000;
+
+    /// The slot that a moment falls in.
+    pub fn of(time: Timestamp) -> Self {
+        // An i64 of nanoseconds has some 20 million slots.
+        Slot(i32::try_from(time.0.div_euclid(Self::NANOS)).unwrap_or(i32::MAX))
+    }
+
+    /// Its first moment.
+    pub fn start(self) -> Timestamp {
+        Timestamp(i64::from(self.0).saturating_mul(Self::NANOS))
+    }
+}
+
+/// What lines and tool calls are grouped by, but for time, session and tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Keys<'a> {
+    /// Team, cost centre, project, user, client, channel, model and tier.
+    #[serde(borrow)]
+    pub values: [&'a str; 8],
+    /// `estimated` or `sealed`.
+    pub status: &'a str,
+    /// `usage` or `correction`.
+    pub class: &'a str,
+    /// The sealed month that a correction corrects, else empty.
+    pub corrects: &'a str,
+}
+
+/// Sums of amounts in pico-units. What nothing was added to is not 0 but absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// List cost of API usage, in USD.
+    pub list_usd: Option<i128>,
+    /// List cost of ChatGPT usage, in credits.
+    pub credits: Option<i128>,
+    /// What ChatGPT usage would cost on the API list, in USD.
+    pub api_equivalent: Option<i128>,
+    /// API usage on the user's contract list, in USD.
+    pub contract_usd: Option<i128>,
+}
+
+impl std::ops::AddAssign for Sums {
+    fn add_assign(&mut self, o: Self) {
+        let add = |a: &mut Option<i128>, b: Option<i128>| *a = a.map_or(b, |a| Some(a + b.unwrap_or(0)));
+        add(&mut self.list_usd, o.list_usd);
+        add(&mut self.credits, o.credits);
+        add(&mut self.api_equivalent, o.api_equivalent);
+        add(&mut self.contract_usd, o.contract_usd);
+    }
+}
+
+/// The lines of one slot under the same keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// When.
+    pub slot: Slot,
+    /// The index of their keys.
+    pub keys: u32,
+    /// How many.
+    pub responses: u64,
+    /// Their tokens.
+    pub usage: TokenSums,
+    /// Their amounts.
+    pub sums: Sums,
+    /// The tokens of those without a price.
+    pub unpriced_tokens: u64,
+}
+
+/// The tokens of several responses; see [`TokenUsage`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenSums(u64, u64, u64, u64, u64);
+
+impl From<TokenUsage> for TokenSums {
+    fn from(u: TokenUsage) -> Self {
+        TokenSums(u.input, u.cached_input, u.cache_write, u.output, u.reasoning)
+    }
+}
+
+impl From<TokenSums> for TokenUsage {
+    fn from(s: TokenSums) -> Self {
+        TokenUsage { input: s.0, cached_input: s.1, cache_write: s.2, output: s.3, reasoning: s.4 }
+    }
+}
+
+/// The calls of one tool that ended in the same slot, after responses with the same keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolRow<'a> {
+    /// When.
+    pub slot: Slot,
+    /// The index of the keys of the responses that made them.
+    pub keys: u32,
+    /// The tool.
+    pub name: &'a str,
+    /// How many.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// Those of which no source says how they ended.
+    pub unknown: u64,
+    /// How long they took together, in milliseconds, as far as it is known.
+    pub duration_ms: u64,
+}
+
+/// Responses of one slot that are equally certain and complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageRow<'a> {
+    /// When.
+    pub slot: Slot,
+    /// What is true of each of them.
+    #[serde(borrow)]
+    pub traits: Traits<'a>,
+    /// How many.
+    pub responses: u64,
+}
+
+/// How certain and complete a response is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Traits<'a> {
+    /// The sources that saw it, as in `hook+otlp`.
+    pub evidence: &'a str,
+    /// Why it has no price; empty if it has one or needs none.
+    pub unpriced: &'a str,
+    /// No team is known.
+    pub unattributed: bool,
+    /// A custom provider, rated at OpenAI list.
+    pub assumed_provider: bool,
+    /// The price's guarantee had ended.
+    pub stale: bool,
+    /// The user's contract list has no price of it.
+    pub uncontracted: bool,
+    /// Sources disagree.
+    pub conflict: bool,
+    /// Two readings were possible.
+    pub ambiguous: bool,
+}
+
+/// Turns that began in the same slot and whose responses are in the same rows: distinct counts stay exact under any grouping.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TurnRow {
+    /// When they began; nothing if only their responses are known.
+    pub started: Option<Slot>,
+    /// The indexes of the usage rows with their responses, ascending.
+    pub rows: Vec<u32>,
+    /// How many.
+    pub turns: u64,
+}
+
+/// One session, or one auxiliary thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRollup<'a> {
+    /// Its id.
+    pub session: &'a str,
+    /// No source links it to anything the user started: no session, and no turns.
+    pub auxiliary: bool,
+    /// The first moment seen.
+    pub started: Timestamp,
+    /// The last moment seen.
+    pub ended: Timestamp,
+    /// Team, cost centre, project and user, as at the first moment.
+    #[serde(borrow)]
+    pub owner: [&'a str; 4],
+    /// The program the user started.
+    pub client: &'a str,
+    /// The session it was forked from, else empty.
+    pub forked_from: &'a str,
+    /// How many prompts the user sent.
+    pub prompts: u64,
+    /// Requests that the API refused.
+    pub api_errors: u64,
+    /// Requests that brought no usage.
+    pub unmetered_attempts: u64,
+    /// Records whose tokens cannot be true.
+    pub quarantined: u64,
+    /// The keys that its rows name by their index.
+    #[serde(borrow)]
+    pub keys: Vec<Keys<'a>>,
+    /// Its lines, by slot and keys.
+    pub usage: Vec<UsageRow>,
+    /// The same responses, by slot and traits.
+    #[serde(borrow)]
+    pub coverage: Vec<CoverageRow<'a>>,
+    /// Its turns.
+    pub turns: Vec<TurnRow>,
+    /// Its tool calls, by slot, keys and name.
+    #[serde(borrow)]
+    pub tools: Vec<ToolRow<'a>>,
+}
+
+impl<'a> SessionRollup<'a> {
+    /// As bytes, for a cache of this version of the program.
+    ///
+    /// # Errors
+    /// None of these types can fail to be written.
+    pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(self)
+    }
+
+    /// From the bytes of [`SessionRollup::encode`]; nothing if they are not such bytes. Indexes are those of what is there.
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let made: Self = postcard::from_bytes(bytes).ok()?;
+        let mut keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
+        let mut rows = made.turns.iter().flat_map(|t| &t.rows);
+        let whole = keys.all(|k| (k as usize) < made.keys.len()) && rows.all(|r| (*r as usize) < made.usage.len());
+        whole.then_some(made)
+    }
+
+    /// The first and the last slot that has anything of it.
+    pub fn span(&self) -> (Slot, Slot) {
+        let slots = self.usage.iter().map(|r| r.slot).chain(self.tools.iter().map(|r| r.slot));
+        let slots = slots.chain(self.turns.iter().filter_map(|t| t.started));
+        let began = Slot::of(self.started);
+        slots.fold((began, began), |(first, last), slot| (first.min(slot), last.max(slot)))
+    }
+}
+
+/// A session's rollup as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollup {
+    /// The session.
+    pub session: ThreadId,
+    /// Its threads.
+    pub threads: Vec<ThreadId>,
+    /// Whether nothing links it to what a user started.
+    pub auxiliary: bool,
+    /// When it began.
+    pub started: Timestamp,
+    /// The first and the last slot that has anything of it.
+    pub span: (Slot, Slot),
+    /// The encoded [`SessionRollup`].
+    pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_quarters_of_an_hour() {
+        let at = |text: &str| Slot::of(Timestamp::parse_rfc3339(text).unwrap());
+        assert_eq!(at("2026-11-21T10:14:59.999Z"), at("2026-11-21T10:00:00Z"));
+        assert_eq!(at("2026-11-21T10:15:00Z").start().to_rfc3339(), "2026-11-21T10:15:00.000Z");
+        for time in [i64::MIN, -1, 0, i64::MAX] {
+            let start = Slot::of(Timestamp(time)).start();
+            assert!(start.0 <= time && start.distance(Timestamp(time)) < Slot::NANOS as u64, "{time}");
+        }
+    }
+}

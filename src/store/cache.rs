@@ -1,0 +1,65 @@
+//! What a store keeps of computed sessions, so that a report need not compute them again. Dropping it loses nothing.
+
+use crate::model::{Observation, Rollup, ThreadId, Timestamp};
+
+/// What a thread is marked with while the cache does not know of its latest observations; each mark is given once.
+pub type Mark = Option<i64>;
+
+/// A thread and its mark at the moment at which its observations were about to be read.
+pub type Seen = (ThreadId, Mark);
+
+/// The cache of sessions in a store.
+pub trait Cache {
+    /// What the cached sessions were computed with; `None` of an empty cache.
+    fn computed_with(&self) -> anyhow::Result<Option<Vec<u8>>>;
+
+    /// Drops everything, to be computed anew with something else.
+    fn reset(&mut self, inputs: &[u8]) -> anyhow::Result<()>;
+
+    /// How many threads are marked.
+    fn dirty(&self) -> anyhow::Result<u64>;
+
+    /// Marked threads behind this one, in the order of their ids.
+    fn dirty_after(&self, after: Option<&ThreadId>, most: usize) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// Of threads and sessions by their ids: the threads that are stored, and all that the cache has in the same sessions.
+    fn family(&self, ids: &[ThreadId]) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// The marks of threads.
+    fn marks(&self, threads: Vec<ThreadId>) -> anyhow::Result<Vec<Seen>>;
+
+    /// The observations of threads.
+    fn observations_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Observation>>;
+
+    /// Puts sessions in the place of all that had any of these threads, and takes the marks away. Returns false, and changes
+    /// nothing, if something else came in between: other marks, other members, other inputs.
+    fn replace(&mut self, inputs: &[u8], seen: &[Seen], sessions: &[Rollup]) -> anyhow::Result<bool>;
+
+    /// Gives each cached session that may have something of this time, encoded, to `each`. Returns false, and gives nothing, if
+    /// they were computed with something else.
+    fn rollups(
+        &self,
+        inputs: &[u8],
+        span: (Timestamp, Timestamp),
+        each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<bool>;
+
+    /// The sessions that have this as their id, else that have threads whose ids begin with it, else contain it; no more than
+    /// `most`, in the order of their ids.
+    fn sessions_like(&self, part: &str, most: usize) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// The session that began last.
+    fn last_session(&self) -> anyhow::Result<Option<ThreadId>>;
+
+    /// How many threads are stored.
+    fn threads(&self) -> anyhow::Result<u64>;
+
+    /// Threads behind this one, in the order of their ids.
+    fn threads_after(&self, after: Option<&ThreadId>, most: usize) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// The ids of all cached sessions.
+    fn sessions(&self) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// The encoded rollup of a session.
+    fn cached(&self, session: &ThreadId) -> anyhow::Result<Option<Vec<u8>>>;
+}

@@ -1,0 +1,225 @@
+//! The cache of sessions in SQLite.
+
+use super::rows::{self, new_mark, thread_row};
+use super::{SqliteStore, mark_busy};
+use crate::model::{Observation, Rollup, ThreadId, Timestamp};
+use crate::store::{Cache, Mark, Seen};
+use anyhow::Context as _;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::collections::{BTreeSet, HashSet};
+
+/// The threads that belong to an id: itself, those of the session it is in, those of the session it is.
+const FAMILY: &str = "\
+    SELECT thread_id FROM thread WHERE thread_id = ?1 \
+    UNION SELECT r.thread_id FROM thread t JOIN member m ON m.thread = t.id JOIN member n ON n.session = m.session \
+        JOIN thread r ON r.id = n.thread WHERE t.thread_id = ?1 \
+    UNION SELECT r.thread_id FROM session s JOIN member m ON m.session = s.id JOIN thread r ON r.id = m.thread \
+        WHERE s.session_id = ?1";
+
+impl SqliteStore {
+    /// Changes the cache. A change that a power loss takes back is made again, so nothing waits for the disk.
+    fn change<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.db.pragma_update(None, "synchronous", "normal")?;
+        let change = || {
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&tx)?;
+            tx.commit()?;
+            anyhow::Ok(done)
+        };
+        let changed = change().map_err(mark_busy);
+        self.db.pragma_update(None, "synchronous", "full")?;
+        changed
+    }
+}
+
+impl Cache for SqliteStore {
+    fn computed_with(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        computed_with(&self.db)
+    }
+
+    fn reset(&mut self, inputs: &[u8]) -> anyhow::Result<()> {
+        self.change(|tx| {
+            tx.execute_batch("DELETE FROM member; DELETE FROM session; DELETE FROM dirty;")?;
+            tx.execute("INSERT INTO dirty SELECT id, ?1 FROM thread", [new_mark()?])?;
+            tx.execute("INSERT OR REPLACE INTO computed_with VALUES (1, ?1)", [inputs])?;
+            Ok(())
+        })
+    }
+
+    fn dirty(&self) -> anyhow::Result<u64> {
+        let n: i64 = self.db.query_row("SELECT count(*) FROM dirty", [], |row| row.get(0))?;
+        Ok(n as u64)
+    }
+
+    fn dirty_after(&self, after: Option<&ThreadId>, most: usize) -> anyhow::Result<Vec<ThreadId>> {
+        let sql = "SELECT t.thread_id FROM thread t JOIN dirty d ON d.thread = t.id WHERE t.thread_id > ?1 \
+                   ORDER BY t.thread_id LIMIT ?2";
+        let mut statement = self.db.prepare_cached(sql)?;
+        ids(&mut statement.query(params![after.map_or("", ThreadId::as_str), most as i64])?)
+    }
+
+    fn family(&self, of: &[ThreadId]) -> anyhow::Result<Vec<ThreadId>> {
+        let mut statement = self.db.prepare_cached(FAMILY)?;
+        let mut family = BTreeSet::new();
+        for id in of {
+            family.extend(ids(&mut statement.query([id.as_str()])?)?);
+        }
+        Ok(family.into_iter().collect())
+    }
+
+    fn marks(&self, threads: Vec<ThreadId>) -> anyhow::Result<Vec<Seen>> {
+        threads.into_iter().map(|thread| Ok((mark_of(&self.db, &thread)?, thread))).map(flip).collect()
+    }
+
+    fn observations_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Observation>> {
+        let sql = "SELECT o.key, o.source, o.time_ns, o.body FROM thread t JOIN observation o ON o.thread = t.id \
+                   WHERE t.thread_id = ?1 ORDER BY o.key, o.variant";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut all = Vec::new();
+        for thread in threads {
+            let mut found = statement.query([thread.as_str()])?;
+            while let Some(row) = found.next()? {
+                all.extend(rows::read(row, thread.clone())?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn replace(&mut self, inputs: &[u8], seen: &[Seen], sessions: &[Rollup]) -> anyhow::Result<bool> {
+        self.change(|tx| {
+            let unchanged = computed_with(tx)?.as_deref() == Some(inputs) && are_whole(tx, seen)?;
+            if unchanged {
+                replace(tx, seen, sessions)?;
+            }
+            Ok(unchanged)
+        })
+    }
+
+    fn rollups(
+        &self,
+        inputs: &[u8],
+        (from, to): (Timestamp, Timestamp),
+        each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<bool> {
+        // One snapshot for both looks.
+        let tx = self.db.unchecked_transaction()?;
+        if computed_with(&tx)?.as_deref() != Some(inputs) {
+            return Ok(false);
+        }
+        let mut statement = tx.prepare_cached("SELECT rollup FROM session WHERE last_ns >= ?1 AND first_ns <= ?2")?;
+        let mut found = statement.query([from.0, to.0])?;
+        while let Some(row) = found.next()? {
+            each(row.get_ref(0)?.as_blob()?)?;
+        }
+        Ok(true)
+    }
+
+    fn sessions_like(&self, part: &str, most: usize) -> anyhow::Result<Vec<ThreadId>> {
+        let exact = "SELECT session_id FROM session WHERE session_id = ?1 LIMIT ?2";
+        let begins = "SELECT DISTINCT s.session_id FROM thread t JOIN member m ON m.thread = t.id \
+                      JOIN session s ON s.id = m.session WHERE t.thread_id >= ?1 AND t.thread_id < ?1 || char(127) \
+                      UNION SELECT session_id FROM session WHERE session_id >= ?1 AND session_id < ?1 || char(127) \
+                      ORDER BY 1 LIMIT ?2";
+        let contains = "SELECT DISTINCT s.session_id FROM thread t JOIN member m ON m.thread = t.id \
+                        JOIN session s ON s.id = m.session \
+                        WHERE instr(t.thread_id, ?1) > 0 OR instr(s.session_id, ?1) > 0 ORDER BY 1 LIMIT ?2";
+        for sql in [exact, begins, contains] {
+            let found = ids(&mut self.db.prepare(sql)?.query(params![part, most as i64])?)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn last_session(&self) -> anyhow::Result<Option<ThreadId>> {
+        let sql =
+            "SELECT session_id FROM session WHERE auxiliary = 0 ORDER BY started_ns DESC, session_id DESC LIMIT 1";
+        Ok(ids(&mut self.db.prepare(sql)?.query([])?)?.pop())
+    }
+
+    fn threads(&self) -> anyhow::Result<u64> {
+        let n: i64 = self.db.query_row("SELECT count(*) FROM thread", [], |row| row.get(0))?;
+        Ok(n as u64)
+    }
+
+    fn threads_after(&self, after: Option<&ThreadId>, most: usize) -> anyhow::Result<Vec<ThreadId>> {
+        let sql = "SELECT thread_id FROM thread WHERE thread_id > ?1 ORDER BY thread_id LIMIT ?2";
+        let mut statement = self.db.prepare_cached(sql)?;
+        ids(&mut statement.query(params![after.map_or("", ThreadId::as_str), most as i64])?)
+    }
+
+    fn sessions(&self) -> anyhow::Result<Vec<ThreadId>> {
+        ids(&mut self.db.prepare("SELECT session_id FROM session ORDER BY session_id")?.query([])?)
+    }
+
+    fn cached(&self, session: &ThreadId) -> anyhow::Result<Option<Vec<u8>>> {
+        let mut statement = self.db.prepare_cached("SELECT rollup FROM session WHERE session_id = ?1")?;
+        Ok(statement.query_row([session.as_str()], |row| row.get(0)).optional()?)
+    }
+}
+
+fn flip<A, B>(pair: anyhow::Result<(A, B)>) -> anyhow::Result<(B, A)> {
+    pair.map(|(a, b)| (b, a))
+}
+
+fn ids(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<ThreadId>> {
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        all.push(ThreadId::new(row.get_ref(0)?.as_str()?).context("a stored thread id is damaged")?);
+    }
+    Ok(all)
+}
+
+fn computed_with(db: &Connection) -> anyhow::Result<Option<Vec<u8>>> {
+    Ok(db.query_row("SELECT inputs FROM computed_with", [], |row| row.get(0)).optional()?)
+}
+
+fn mark_of(db: &Connection, thread: &ThreadId) -> anyhow::Result<Mark> {
+    let sql = "SELECT d.mark FROM thread t JOIN dirty d ON d.thread = t.id WHERE t.thread_id = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([thread.as_str()], |row| row.get(0)).optional()?)
+}
+
+/// Whether threads are still marked as they were, and their sessions have no others.
+fn are_whole(tx: &Transaction<'_>, seen: &[Seen]) -> anyhow::Result<bool> {
+    let known: HashSet<&str> = seen.iter().map(|(thread, _)| thread.as_str()).collect();
+    let mut family = tx.prepare_cached(FAMILY)?;
+    for (thread, mark) in seen {
+        if mark_of(tx, thread)? != *mark {
+            return Ok(false);
+        }
+        if ids(&mut family.query([thread.as_str()])?)?.iter().any(|member| !known.contains(member.as_str())) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn replace(tx: &Transaction<'_>, seen: &[Seen], sessions: &[Rollup]) -> anyhow::Result<()> {
+    let mut old = tx.prepare_cached("SELECT session FROM member WHERE thread = ?1")?;
+    let mut leave = tx.prepare_cached("DELETE FROM member WHERE thread = ?1")?;
+    let mut clean = tx.prepare_cached("DELETE FROM dirty WHERE thread = ?1")?;
+    let mut left = BTreeSet::new();
+    for (thread, _) in seen {
+        let id = thread_row(tx, thread)?;
+        left.extend(old.query_row([id], |row| row.get::<_, i64>(0)).optional()?);
+        leave.execute([id])?;
+        clean.execute([id])?;
+    }
+    let mut drop = tx.prepare_cached("DELETE FROM session WHERE id = ?1")?;
+    for session in left {
+        drop.execute([session])?;
+    }
+    let mut add = tx.prepare_cached("INSERT INTO session VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut join = tx.prepare_cached("INSERT INTO member VALUES (?1, ?2)")?;
+    for s in sessions {
+        let (first, last) = s.span;
+        let (started, first, last) = (s.started.0, first.start().0, last.start().0);
+        add.execute(params![s.session.as_str(), s.auxiliary, started, first, last, s.bytes])?;
+        let id = tx.last_insert_rowid();
+        for thread in &s.threads {
+            join.execute([thread_row(tx, thread)?, id])?;
+        }
+    }
+    Ok(())
+}
