@@ -2,6 +2,7 @@
 
 use crate::model::{Body, Meta, Observation, SourceKind, ThreadId};
 use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The observations of one thread, each once, in order of time.
@@ -138,8 +139,18 @@ fn distinct(mut seen: Vec<&Observation>) -> Vec<&Observation> {
         let order = (a.time, a.source, a.key).cmp(&(b.time, b.source, b.key));
         order.then_with(|| if a.body == b.body { Ordering::Equal } else { by_content(a, b) })
     });
-    let mut known = HashSet::with_capacity(seen.len());
-    seen.retain(|o| known.insert((o.key, o.variant())));
+    // Few keys are there twice, and only of these are variants worth computing.
+    let (mut known, mut variants) = (HashMap::with_capacity(seen.len()), HashSet::new());
+    seen.retain(|o| match known.entry(o.key) {
+        Entry::Vacant(entry) => {
+            entry.insert(Some(*o));
+            true
+        }
+        Entry::Occupied(mut entry) => {
+            variants.extend(entry.get_mut().take().map(|first| (o.key, first.variant())));
+            variants.insert((o.key, o.variant()))
+        }
+    });
     seen
 }
 

@@ -75,8 +75,8 @@ fn compare(cached: Option<&[u8]>, computed: &Rollup) -> Option<&'static str> {
     let parts = [
         (a.keys == b.keys, "owners, models or other keys differ"),
         (a.usage == b.usage, "responses, tokens or amounts differ"),
-        (a.coverage == b.coverage, "the coverage differs"),
-        (a.turns == b.turns, "turns differ"),
+        (a.traits == b.traits && a.coverage == b.coverage, "the coverage differs"),
+        ((&a.turns, &a.turn_places) == (&b.turns, &b.turn_places), "turns differ"),
         (a.tools == b.tools, "tool calls differ"),
     ];
     Some(parts.into_iter().find(|(same, _)| !same).map_or("its head differs", |(_, what)| what))

@@ -3,7 +3,7 @@
 mod rollup;
 
 pub use crate::attribution::{DefaultChannel, Options};
-pub use rollup::rollup;
+use rollup::rollup;
 
 use crate::attribution;
 use crate::model::{Line, LineClass, Observation, ResponseFact, Rollup, SessionFact, Status};
@@ -21,7 +21,7 @@ pub struct Ledger {
 /// Builds the ledger of a set of observations.
 pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) -> Ledger {
     let sessions = attribution::sessions(observations, options);
-    let mut lines: Vec<Line> = sessions.iter().flat_map(|s| lines_of(s, book)).collect();
+    let mut lines: Vec<Line> = sessions.iter().flat_map(|s| &s.responses).map(|r| line(r.clone(), book)).collect();
     lines.sort_by(|a, b| {
         let order = |l: &Line| (l.response.time, l.response.thread.clone(), l.response.response_id.clone());
         order(a).cmp(&order(b))
@@ -34,15 +34,16 @@ pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) 
 /// # Errors
 /// As [`rollup`].
 pub fn rollups(observations: &[Observation], options: &Options, book: &PriceBook) -> anyhow::Result<Vec<Rollup>> {
-    attribution::sessions(observations, options).iter().map(|s| rollup(s, &lines_of(s, book))).collect()
+    let sessions = attribution::sessions(observations, options).into_iter();
+    let rollup = |mut session: SessionFact| {
+        let responses = std::mem::take(&mut session.responses);
+        let lines: Vec<Line> = responses.into_iter().map(|r| line(r, book)).collect();
+        rollup(&session, &lines)
+    };
+    sessions.map(rollup).collect()
 }
 
-/// One line for each response of a session, in order of time.
-fn lines_of(session: &SessionFact, book: &PriceBook) -> Vec<Line> {
-    session.responses.iter().map(|r| line(r, book)).collect()
-}
-
-fn line(response: &ResponseFact, book: &PriceBook) -> Line {
+fn line(response: ResponseFact, book: &PriceBook) -> Line {
     let day = response.time.day();
     let priced = book.price(response.channel, response.model.as_deref(), &response.tier, day, &response.usage);
     Line {
@@ -50,7 +51,7 @@ fn line(response: &ResponseFact, book: &PriceBook) -> Line {
         status: Status::Estimated,
         class: LineClass::Usage,
         corrects_period: None,
-        response: response.clone(),
+        response,
         priced,
     }
 }

@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 ///
 /// # Errors
 /// The rollup cannot be encoded, which would be a fault of this program.
-pub fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Rollup> {
+pub(super) fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Rollup> {
     let names: Vec<Names> = lines.iter().map(Names::of).collect();
-    let mut keys = KeyTable::default();
+    let mut keys = Table::default();
     let line_keys: Vec<u32> = lines.iter().zip(&names).map(|(l, n)| keys.index(line_keys(l, n))).collect();
     let (usage, rows) = usage(lines, &line_keys);
     let tools = tools(session, lines, &line_keys, &mut keys);
+    let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
+    let (traits, coverage) = coverage(lines, &names);
     let o = &session.owner;
     let made = SessionRollup {
         session: session.session.as_str(),
@@ -29,10 +31,12 @@ pub fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Rollup> {
         api_errors: session.api_errors,
         unmetered_attempts: session.unmetered_attempts,
         quarantined: session.quarantined.len() as u64,
-        turns: if session.auxiliary { Vec::new() } else { turns(session, lines, &rows) },
+        turns,
+        turn_places,
         keys: keys.all,
         usage,
-        coverage: coverage(lines, &names),
+        traits,
+        coverage,
         tools,
     };
     Ok(Rollup {
@@ -62,18 +66,22 @@ impl Names {
     }
 }
 
-/// Each combination of keys once.
-#[derive(Default)]
-struct KeyTable<'a> {
-    all: Vec<Keys<'a>>,
+/// Each of some things once. A session has few: mostly it is the last one again.
+struct Table<T> {
+    all: Vec<T>,
 }
 
-impl<'a> KeyTable<'a> {
-    /// A session has few: mostly it is the last one again.
-    fn index(&mut self, keys: Keys<'a>) -> u32 {
-        let known = self.all.iter().rposition(|k| *k == keys);
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Table { all: Vec::new() }
+    }
+}
+
+impl<T: PartialEq> Table<T> {
+    fn index(&mut self, thing: T) -> u32 {
+        let known = self.all.iter().rposition(|k| *k == thing);
         let index = known.unwrap_or_else(|| {
-            self.all.push(keys);
+            self.all.push(thing);
             self.all.len() - 1
         });
         u32::try_from(index).unwrap_or(u32::MAX)
@@ -157,8 +165,9 @@ fn sums(line: &Line) -> Sums {
     }
 }
 
-fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> Vec<CoverageRow<'a>> {
-    let mut rows: BTreeMap<(Slot, Traits<'a>), u64> = BTreeMap::new();
+fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
+    let mut table: Table<Traits<'a>> = Table::default();
+    let mut rows: BTreeMap<(Slot, u32), u64> = BTreeMap::new();
     for (line, names) in lines.iter().zip(names) {
         let r = &line.response;
         let traits = Traits {
@@ -171,12 +180,13 @@ fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> Vec<CoverageRow<'a>> {
             conflict: r.conflict,
             ambiguous: r.ambiguous,
         };
-        *rows.entry((Slot::of(r.time), traits)).or_default() += 1;
+        *rows.entry((Slot::of(r.time), table.index(traits))).or_default() += 1;
     }
-    rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect()
+    let rows = rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect();
+    (table.all, rows)
 }
 
-fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> Vec<TurnRow> {
+fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, Vec<u32>) {
     let mut turns: BTreeMap<&str, (Option<Slot>, BTreeSet<u32>)> = BTreeMap::new();
     for turn in &session.turns {
         let started = Slot::of(turn.started);
@@ -192,19 +202,20 @@ fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> Vec<TurnRow> {
     for shape in turns.into_values() {
         *alike.entry(shape).or_default() += 1;
     }
-    let row = |((started, rows), turns): ((_, BTreeSet<u32>), _)| TurnRow {
-        started,
-        rows: rows.into_iter().collect(),
-        turns,
+    let mut places = Vec::new();
+    let row = |((started, rows), turns): ((_, BTreeSet<u32>), _)| {
+        let before = places.len();
+        places.extend(rows);
+        TurnRow { started, places: u32::try_from(places.len() - before).unwrap_or(u32::MAX), turns }
     };
-    alike.into_iter().map(row).collect()
+    (alike.into_iter().map(row).collect(), places)
 }
 
 fn tools<'a>(
     session: &'a SessionFact,
     lines: &'a [Line],
     line_keys: &[u32],
-    keys: &mut KeyTable<'a>,
+    keys: &mut Table<Keys<'a>>,
 ) -> Vec<ToolRow<'a>> {
     let callers = Callers::of(lines);
     let mut rows: BTreeMap<(Slot, u32, &str), ToolRow<'a>> = BTreeMap::new();

@@ -110,6 +110,26 @@ pub enum Body {
     TurnCost(TurnCost),
 }
 
+impl Body {
+    /// Reads what a store holds.
+    ///
+    /// # Errors
+    /// It is none of the kinds that this version knows.
+    pub fn from_json(text: &str) -> serde_json::Result<Self> {
+        // Whoever reads a tagged enum must set all aside until the tag has come. Ours comes first, so that the many can be read
+        // for what they are.
+        match text.strip_prefix(r#"{"k":""#).and_then(|rest| rest.split_once('"')).map_or("", |(kind, _)| kind) {
+            "response" => serde_json::from_str(text).map(Body::Response),
+            "tool_call" => serde_json::from_str(text).map(Body::ToolCall),
+            "sighting" => serde_json::from_str(text).map(Body::Sighting),
+            "turn" => serde_json::from_str(text).map(Body::Turn),
+            "turn_end" => serde_json::from_str(text).map(Body::TurnEnd),
+            "prompt" => serde_json::from_str(text).map(Body::Prompt),
+            _ => serde_json::from_str(text),
+        }
+    }
+}
+
 /// The head of a transcript (its first `session_meta`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -362,5 +382,24 @@ mod tests {
         let json = serde_json::to_string(&body).unwrap();
         assert_eq!(json, r#"{"k":"response","t":"t1","u":{"i":5,"c":0,"o":2}}"#);
         assert_eq!(serde_json::from_str::<Body>(&json).unwrap(), body);
+        let end = TurnEnd { turn: "t".into(), aborted: true, duration_ms: None };
+        let call = ToolCall { call_id: "c".into(), ..ToolCall::default() };
+        let (cost, link) = (TurnCost::default(), Link { session: ThreadId::new("s").unwrap() });
+        for body in [
+            body,
+            Body::ToolCall(Box::new(call)),
+            Body::Sighting(Sighting::default()),
+            Body::Turn(Turn { turn: "t".into() }),
+            Body::TurnEnd(end),
+            Body::Prompt(Prompt::default()),
+            Body::TurnCost(cost),
+            Body::Link(link),
+            Body::Meta(Box::default()),
+        ] {
+            assert_eq!(Body::from_json(&serde_json::to_string(&body).unwrap()).unwrap(), body);
+        }
+        for strange in ["", "{}", r#"{"k":"later","t":1}"#, r#"{"k":"response"#, r#"{"u":1,"k":"response"}"#] {
+            assert!(Body::from_json(strange).is_err(), "{strange}");
+        }
     }
 }

@@ -116,12 +116,11 @@ pub struct ToolRow<'a> {
 
 /// Responses of one slot that are equally certain and complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CoverageRow<'a> {
+pub struct CoverageRow {
     /// When.
     pub slot: Slot,
-    /// What is true of each of them.
-    #[serde(borrow)]
-    pub traits: Traits<'a>,
+    /// The index of what is true of each of them.
+    pub traits: u32,
     /// How many.
     pub responses: u64,
 }
@@ -152,8 +151,8 @@ pub struct Traits<'a> {
 pub struct TurnRow {
     /// When they began; nothing if only their responses are known.
     pub started: Option<Slot>,
-    /// The indexes of the usage rows with their responses, ascending.
-    pub rows: Vec<u32>,
+    /// How many of the session's turn places are theirs.
+    pub places: u32,
     /// How many.
     pub turns: u64,
 }
@@ -189,11 +188,15 @@ pub struct SessionRollup<'a> {
     pub keys: Vec<Keys<'a>>,
     /// Its lines, by slot and keys.
     pub usage: Vec<UsageRow>,
-    /// The same responses, by slot and traits.
+    /// How certain and complete responses are, as coverage rows name it by its index.
     #[serde(borrow)]
-    pub coverage: Vec<CoverageRow<'a>>,
+    pub traits: Vec<Traits<'a>>,
+    /// The same responses, by slot and traits.
+    pub coverage: Vec<CoverageRow>,
     /// Its turns.
     pub turns: Vec<TurnRow>,
+    /// The indexes of the usage rows with the turns' responses: first those of the first of `turns`, and so on.
+    pub turn_places: Vec<u32>,
     /// Its tool calls, by slot, keys and name.
     #[serde(borrow)]
     pub tools: Vec<ToolRow<'a>>,
@@ -212,9 +215,23 @@ impl<'a> SessionRollup<'a> {
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let made: Self = postcard::from_bytes(bytes).ok()?;
         let mut keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
-        let mut rows = made.turns.iter().flat_map(|t| &t.rows);
-        let whole = keys.all(|k| (k as usize) < made.keys.len()) && rows.all(|r| (*r as usize) < made.usage.len());
+        let places: usize = made.turns.iter().map(|t| t.places as usize).sum();
+        let mut traits = made.coverage.iter().map(|r| r.traits);
+        let whole = keys.all(|k| (k as usize) < made.keys.len())
+            && made.turn_places.iter().all(|r| (*r as usize) < made.usage.len())
+            && places == made.turn_places.len()
+            && traits.all(|t| (t as usize) < made.traits.len());
         whole.then_some(made)
+    }
+
+    /// Its turns, each with the indexes of the usage rows with their responses, ascending.
+    pub fn turns(&self) -> impl Iterator<Item = (&TurnRow, &[u32])> {
+        let mut rest = self.turn_places.as_slice();
+        self.turns.iter().map(move |turn| {
+            let (places, behind) = rest.split_at((turn.places as usize).min(rest.len()));
+            rest = behind;
+            (turn, places)
+        })
     }
 
     /// The first and the last slot that has anything of it.

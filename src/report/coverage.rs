@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
 /// its own.
 pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, range: Range, days: &mut Days) {
+    let mut numbers = vec![0; session.traits.len()];
     for row in session.coverage.iter().filter(|row| days.has(row.slot)) {
-        let (t, n) = (&row.traits, row.responses);
+        numbers[row.traits as usize] += row.responses;
+    }
+    for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n > 0) {
         add_to(&mut c.responses_by_source, t.evidence, n);
         if !t.unpriced.is_empty() {
             c.unpriced_responses += n;

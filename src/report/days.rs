@@ -9,18 +9,25 @@ use std::collections::HashMap;
 pub(super) struct Days {
     range: Range,
     known: HashMap<Slot, (Day, bool)>,
+    /// Neighbours are mostly of the same slot.
+    last: Option<(Slot, (Day, bool))>,
 }
 
 impl Days {
     pub fn new(range: Range) -> Self {
-        Days { range, known: HashMap::new() }
+        Days { range, known: HashMap::new(), last: None }
     }
 
     fn look(&mut self, slot: Slot) -> (Day, bool) {
-        *self.known.entry(slot).or_insert_with(|| {
+        if let Some((_, found)) = self.last.filter(|(last, _)| *last == slot) {
+            return found;
+        }
+        let found = *self.known.entry(slot).or_insert_with(|| {
             let day = self.range.day(slot.start());
             (day, self.range.contains(day))
-        })
+        });
+        self.last = Some((slot, found));
+        found
     }
 
     /// The day, if it is one of the report's.

@@ -120,7 +120,7 @@ struct Group {
 }
 
 /// The groups that a session's rows went to: which index of keys, on which day, of which tool. A session has few.
-type Met<'s> = Vec<((u32, Day, &'s str), usize)>;
+type Met<'s> = Vec<((u32, Day, Option<&'s str>), usize)>;
 
 impl<'b> Grouped<'b> {
     /// A report with nothing in it yet.
@@ -145,7 +145,7 @@ impl<'b> Grouped<'b> {
         let mut met = Met::new();
         let mut places: Vec<Option<usize>> = Vec::with_capacity(session.usage.len());
         for row in &session.usage {
-            let place = self.days.day(row.slot).map(|day| self.group(session, &mut met, (row.keys, day, "")));
+            let place = self.days.day(row.slot).map(|day| self.group(session, &mut met, (row.keys, day, None)));
             if let Some(group) = place {
                 self.groups[group].measures.add_row(row);
                 self.totals.add_row(row);
@@ -154,14 +154,15 @@ impl<'b> Grouped<'b> {
         }
         if !session.auxiliary {
             self.count_session(&places);
-            for turn in &session.turns {
-                let rows = turn.rows.iter().filter_map(|row| places.get(*row as usize).copied().flatten());
+            for (turn, of_turn) in session.turns() {
+                let rows = of_turn.iter().filter_map(|row| places.get(*row as usize).copied().flatten());
                 self.count_turns(rows, turn.turns);
             }
         }
+        let by_tool = self.by.contains(&Dimension::Tool);
         for row in &session.tools {
             let Some(day) = self.days.day(row.slot) else { continue };
-            let group = self.group(session, &mut met, (row.keys, day, row.name));
+            let group = self.group(session, &mut met, (row.keys, day, by_tool.then_some(row.name)));
             self.groups[group].measures.tool_calls += row.calls;
             self.groups[group].tools.add(row);
             self.totals.tool_calls += row.calls;
@@ -186,9 +187,8 @@ impl<'b> Grouped<'b> {
         &mut self,
         session: &SessionRollup<'s>,
         met: &mut Met<'s>,
-        (keys, day, tool): (u32, Day, &'s str),
+        (keys, day, tool): (u32, Day, Option<&'s str>),
     ) -> usize {
-        let tool = if self.by.contains(&Dimension::Tool) { tool } else { "" };
         if let Some((_, group)) = met.iter().rfind(|(known, _)| *known == (keys, day, tool)) {
             return *group;
         }
@@ -196,7 +196,7 @@ impl<'b> Grouped<'b> {
         let of = &session.keys[keys as usize];
         let value = |d: &Dimension| match d {
             Dimension::Session => session.session,
-            Dimension::Tool => tool,
+            Dimension::Tool => tool.unwrap_or(""),
             other => of.values[Dimension::COST.iter().position(|c| c == other).unwrap_or(0)],
         };
         let parts = || self.by.iter().map(value).chain([of.status, of.class, of.corrects]);

@@ -4,7 +4,7 @@ use super::Range;
 use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use crate::model::{Coverage, Keys, SessionRollup, Timestamp};
+use crate::model::{Coverage, Keys, SessionRollup, Timestamp, TurnRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A session report in the making: the sessions that started, had a turn, a response or a tool call in the range, with what
@@ -32,9 +32,9 @@ impl Sessions {
         let days = &mut self.days;
         let rows: Vec<bool> = session.usage.iter().map(|row| days.has(row.slot)).collect();
         let of_turn = |row: &u32| rows.get(*row as usize).copied().unwrap_or(false);
-        let turns =
-            session.turns.iter().filter(|t| t.started.is_some_and(|s| days.has(s)) || t.rows.iter().any(of_turn));
-        let turns: u64 = turns.map(|t| t.turns).sum();
+        let mut is_in =
+            |turn: &TurnRow, rows: &[u32]| turn.started.is_some_and(|s| days.has(s)) || rows.iter().any(of_turn);
+        let turns: u64 = session.turns().filter(|(turn, rows)| is_in(turn, rows)).map(|(turn, _)| turn.turns).sum();
         let (mut calls, mut failures) = (0, 0);
         for row in session.tools.iter().filter(|row| days.has(row.slot)) {
             calls += row.calls;

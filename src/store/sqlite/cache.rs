@@ -106,7 +106,10 @@ impl Cache for SqliteStore {
         if computed_with(&tx)?.as_deref() != Some(inputs) {
             return Ok(false);
         }
-        let mut statement = tx.prepare_cached("SELECT rollup FROM session WHERE last_ns >= ?1 AND first_ns <= ?2")?;
+        // Without a beginning the index would only lead here and there in the table; the sign keeps it away.
+        let by_index = "SELECT rollup FROM session WHERE last_ns >= ?1 AND first_ns <= ?2";
+        let in_order = "SELECT rollup FROM session WHERE +last_ns >= ?1 AND first_ns <= ?2";
+        let mut statement = tx.prepare_cached(if from.0 == i64::MIN { in_order } else { by_index })?;
         let mut found = statement.query([from.0, to.0])?;
         while let Some(row) = found.next()? {
             each(row.get_ref(0)?.as_blob()?)?;

@@ -76,7 +76,7 @@ impl<'a> Rows<'a> {
 pub(super) fn read(row: &rusqlite::Row<'_>, thread: ThreadId) -> anyhow::Result<Option<Observation>> {
     let key: [u8; 16] = row.get_ref(0)?.as_blob()?.try_into().context("a stored key is damaged")?;
     let source = SourceKind::from_code(row.get(1)?);
-    let body = serde_json::from_str::<Body>(row.get_ref(3)?.as_str()?);
+    let body = Body::from_json(row.get_ref(3)?.as_str()?);
     let (Some(source), Ok(body)) = (source, body) else { return Ok(None) };
     Ok(Some(Observation { thread, key: Key(key), source, time: Timestamp(row.get(2)?), body }))
 }
