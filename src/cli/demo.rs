@@ -45,8 +45,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let context = Context::isolated(&dir.join("home"));
     let hooks = run_hooks(&context)?;
     out::talk(&format!("hook: {hooks} payloads of real sessions went through {hooks} hook processes into the spool"));
-    let requests = send_telemetry(&context)?;
-    out::talk(&format!("sink: {requests} OTLP requests of real sessions were sent over HTTP and stored"));
+    let (over_http, over_grpc) = send_telemetry(&context)?;
+    let grpc = if over_grpc > 0 { format!(" and {over_grpc} over gRPC") } else { String::new() };
+    out::talk(&format!("sink: {over_http} OTLP requests of real sessions were sent over HTTP{grpc}, and stored"));
     let codex_home = unpack_transcripts(&dir)?;
     let mut store = context.open()?;
     let summary = context.sync(&mut store)?;
@@ -93,14 +94,20 @@ fn run_hooks(context: &Context) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-fn send_telemetry(context: &Context) -> anyhow::Result<usize> {
+/// Returns how many requests went over HTTP, and how many over gRPC.
+fn send_telemetry(context: &Context) -> anyhow::Result<(usize, usize)> {
     const TOKEN: &str = "demo-token-of-a-temporary-sink";
-    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1")?;
+    let listener = || TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1");
+    let listeners = serve::Listeners::from(listener()?);
+    #[cfg(feature = "grpc")]
+    let listeners = listeners.with_grpc(listener()?);
     let options = serve::Options { auth: Auth::Token(TOKEN.into()), ..serve::Options::default() };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
-    let mut sink = serve::spawn(listener, Box::new(context.open()?), options, warn)?;
+    let mut sink = serve::spawn(listeners, Box::new(context.open()?), options, warn)?;
+    // What was exported over gRPC is sent so, if this program was built with it.
+    let for_grpc = |(path, _): &(&str, &[u8])| path.contains("_grpc/") && sink.grpc_addr.is_some();
     let mut count = 0;
-    for (path, body) in part("otlp") {
+    for (path, body) in part("otlp").filter(|file| !for_grpc(file)) {
         let kind = if path.ends_with(".json") { "application/json" } else { "application/x-protobuf" };
         let answer = post(sink.addr, TOKEN, kind, body)?;
         ensure!(
@@ -110,9 +117,14 @@ fn send_telemetry(context: &Context) -> anyhow::Result<usize> {
         );
         count += 1;
     }
+    let over_grpc = match sink.grpc_addr {
+        #[cfg(feature = "grpc")]
+        Some(address) => serve::send_grpc(address, TOKEN, part("otlp").filter(for_grpc).map(|(_, body)| body))?,
+        _ => 0,
+    };
     sink.stop();
     sink.join()?;
-    Ok(count)
+    Ok((count, over_grpc))
 }
 
 /// One request as Codex's exporter sends it.

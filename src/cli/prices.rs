@@ -2,10 +2,12 @@
 
 use super::context::Context;
 use super::out;
+use super::report::Format;
 use crate::model::{Day, ServiceTier};
 use crate::pricing::{Level, PriceBook, PriceRow};
-use crate::report::format::{PLAIN, terminal_text};
+use crate::report::format::{PLAIN, csv_text, terminal_text};
 use comfy_table::Table;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// Show and check the price book
@@ -19,7 +21,7 @@ pub(super) enum Command {
     /// All models with their standard prices on a day, per 1M tokens
     #[command(after_help = "Examples:
   codex-tally prices list
-  codex-tally prices list --at 2026-08-20")]
+  codex-tally prices list --at 2026-08-20 --format csv > prices.csv")]
     List(ListArgs),
     /// Check the price book: promises that ended, models without a rate, prices that look wrong
     #[command(after_help = "Exits 1 if there is a warning or an error.
@@ -39,6 +41,9 @@ pub(super) struct ShowArgs {
     /// Only this tier: standard, priority (fast), flex, ultrafast, batch
     #[arg(long)]
     tier: Option<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +51,9 @@ pub(super) struct ListArgs {
     /// The UTC day, YYYY-MM-DD [default: today]
     #[arg(long, value_name = "DAY", value_parser = super::report::day)]
     at: Option<Day>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +78,9 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
 fn show(book: &PriceBook, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let tier = args.tier.as_deref().map(|t| ServiceTier::from_wire(Some(t)));
     let rows = book.describe(&args.model, args.at, tier.as_ref())?;
+    if args.format != Format::Table {
+        return data(&rows, args.format);
+    }
     let mut table = Table::new();
     table.load_style(PLAIN);
     table.set_header(["list", "from", "until", "tier", "input size", "input", "cached", "cache write", "output"]);
@@ -91,18 +102,22 @@ fn list(book: &PriceBook, args: &ListArgs) -> anyhow::Result<ExitCode> {
     let mut table = Table::new();
     table.load_style(PLAIN);
     table.set_header(["model", "list", "from", "until", "input size", "input", "cached", "cache write", "output"]);
-    let (mut listed, mut without) = (0, Vec::new());
+    let (mut listed, mut all, mut without) = (0, Vec::new(), Vec::new());
     for model in book.models() {
         match book.describe(model, Some(day), Some(&ServiceTier::Standard)) {
             Ok(rows) => {
                 listed += 1;
-                for row in &rows {
-                    let [unit, from, until, _, size, input, cached, write, output] = cells(row);
-                    table.add_row([terminal_text(model), unit, from, until, size, input, cached, write, output]);
-                }
+                all.extend(rows);
             }
             Err(_) => without.push(model),
         }
+    }
+    if args.format != Format::Table {
+        return data(&all, args.format);
+    }
+    for row in &all {
+        let [list, from, until, _, size, input, cached, write, output] = cells(row);
+        table.add_row([terminal_text(&row.model), list, from, until, size, input, cached, write, output]);
     }
     let mut text = format!("standard prices of {day} (per 1M tokens; price book of {})\n\n{table}\n", book.as_of());
     text.push_str(&format!("\n{listed} models with a price on that day"));
@@ -131,7 +146,7 @@ fn cells(row: &PriceRow) -> [String; 9] {
         (None, None) => String::new(),
     };
     [
-        row.unit.to_string(),
+        if row.basis == "list" { row.unit.to_string() } else { format!("{} {}", row.basis, row.unit) },
         row.effective_from.to_string(),
         until,
         row.tier.to_string(),
@@ -141,6 +156,59 @@ fn cells(row: &PriceRow) -> [String; 9] {
         row.cache_write.clone(),
         row.output.clone(),
     ]
+}
+
+const COLUMNS: [&str; 13] = [
+    "model",
+    "basis",
+    "unit",
+    "tier",
+    "context",
+    "long_above_tokens",
+    "effective_from",
+    "effective_until",
+    "guaranteed_through",
+    "input_per_1m",
+    "cached_input_per_1m",
+    "cache_write_per_1m",
+    "output_per_1m",
+];
+
+/// Rows for other programs. What is missing is empty.
+fn data(rows: &[PriceRow], format: Format) -> anyhow::Result<ExitCode> {
+    let day = |day: Option<Day>| day.map(|d| d.to_string()).unwrap_or_default();
+    let values = |row: &PriceRow| {
+        [
+            row.model.clone(),
+            row.basis.to_string(),
+            row.unit.to_string(),
+            row.tier.to_string(),
+            row.context.to_string(),
+            row.long_above.map(|n| n.to_string()).unwrap_or_default(),
+            row.effective_from.to_string(),
+            day(row.until),
+            day(row.guaranteed_through),
+            row.uncached_input.clone(),
+            row.cached_input.clone(),
+            row.cache_write.clone(),
+            row.output.clone(),
+        ]
+    };
+    if format == Format::Csv {
+        let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        csv.write_record(COLUMNS)?;
+        for row in rows {
+            csv.write_record(values(row).map(|value| csv_text(&value)))?;
+        }
+        out::data(&csv.into_inner()?)?;
+    } else {
+        let object = |row| COLUMNS.into_iter().zip(values(row)).filter(|(_, value)| !value.is_empty()).collect();
+        let objects: Vec<BTreeMap<&str, String>> = rows.iter().map(object).collect();
+        let mut json = serde_json::to_vec_pretty(&objects)?;
+        json.push(b'\n');
+        out::data(&json)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Sources and remarks, each once.

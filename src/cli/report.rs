@@ -14,7 +14,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   codex-tally report monthly
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
-  codex-tally report daily --since 2026-10-01 --until 2026-10-07 --by team,model
+  codex-tally report daily -p 2026-W40 --by team,model
   codex-tally report session --format json | jq .totals")]
 pub(super) enum Command {
     /// By day
@@ -49,9 +49,9 @@ pub(super) struct GroupedArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CommonArgs {
-    /// A billing period, YYYY-MM
-    #[arg(short, long, value_name = "PERIOD", conflicts_with_all = ["since", "until"])]
-    period: Option<BillingPeriod>,
+    /// A billing period, YYYY-MM, or an ISO week, YYYY-Www
+    #[arg(short, long, value_name = "PERIOD", conflicts_with_all = ["since", "until"], value_parser = period)]
+    period: Option<(Day, Day)>,
     /// The first day, YYYY-MM-DD
     #[arg(long, value_name = "DAY", value_parser = day)]
     since: Option<Day>,
@@ -76,7 +76,7 @@ pub(super) struct CommonArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Csv,
     Json,
@@ -101,6 +101,16 @@ pub(super) fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "write YYYY-MM-DD, for example 2026-10-31".to_string())
 }
 
+/// The first and the last day of a month or a week.
+fn period(text: &str) -> Result<(Day, Day), String> {
+    if let Some(monday) = Day::of_week(text) {
+        return Ok((monday, (0..6).fold(monday, |day, _| day.next())));
+    }
+    let month = text.parse::<BillingPeriod>();
+    let days = month.map(|month| (month.first_day(), month.last_day()));
+    days.map_err(|e| format!("{e}, or YYYY-Www, for example 2026-W47"))
+}
+
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     let (bucket, by, common) = match command {
         Command::Daily(args) => (Some(Bucket::Day), args.by.as_slice(), &args.common),
@@ -108,10 +118,11 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
         Command::Monthly(args) => (Some(Bucket::Month), args.by.as_slice(), &args.common),
         Command::Session(common) => (None, &[][..], common),
     };
-    let range = match common.period {
-        Some(period) => Range::of_period(period, common.tz),
-        None => Range { since: common.since, until: common.until, zone: common.tz },
+    let (since, until) = match common.period {
+        Some((first, last)) => (Some(first), Some(last)),
+        None => (common.since, common.until),
     };
+    let range = Range { since, until, zone: common.tz };
     if range.since.zip(range.until).is_some_and(|(since, until)| since > until) {
         return Ok(out::misused("--since is after --until"));
     }

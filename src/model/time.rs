@@ -63,6 +63,13 @@ impl Day {
         format!("{:04}-W{:02}", week.year(), week.week())
     }
 
+    /// The Monday of a week as [`Day::week`] writes it; `None` for any other text, and for weeks that a year does not have.
+    pub fn of_week(text: &str) -> Option<Self> {
+        let (year, week) = text.split_once("-W")?;
+        let monday = NaiveDate::from_isoywd_opt(year.parse().ok()?, week.parse().ok()?, chrono::Weekday::Mon)?;
+        Some(Day(monday)).filter(|day| day.week() == text)
+    }
+
     /// The day after; the last day that can be written is its own successor.
     pub fn next(self) -> Self {
         Day(self.0.succ_opt().unwrap_or(self.0))
@@ -154,6 +161,11 @@ mod tests {
             ("2024-12-30", "2025-W01"),
         ] {
             assert_eq!(week(day), expected, "{day}");
+            assert_eq!(Day::of_week(expected).unwrap().week(), expected);
+        }
+        assert_eq!(Day::of_week("2026-W47").unwrap().to_string(), "2026-11-16");
+        for bad in ["2026-W54", "2025-W53", "2026-W7", "2026-47", "2026-W00", "2026-w47", ""] {
+            assert!(Day::of_week(bad).is_none(), "{bad}");
         }
     }
 

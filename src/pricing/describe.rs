@@ -10,7 +10,9 @@ use std::fmt;
 pub struct PriceRow {
     /// The model.
     pub model: String,
-    /// The list: USD on the API, credits on a ChatGPT login.
+    /// `list`, or `contract` for the user's own.
+    pub basis: &'static str,
+    /// USD on the API, credits on a ChatGPT login.
     pub unit: Unit,
     /// The first day.
     pub effective_from: Day,
@@ -62,42 +64,46 @@ impl fmt::Display for DescribeError {
 impl std::error::Error for DescribeError {}
 
 impl PriceBook {
-    /// The prices of a model: all of them, or those of a day, of a tier, or both. API prices come first.
+    /// The prices of a model: all of them, or those of a day, of a tier, or both. API prices come first, contract prices last.
     pub fn describe(
         &self,
         model: &str,
         at: Option<Day>,
         tier: Option<&ServiceTier>,
     ) -> Result<Vec<PriceRow>, DescribeError> {
-        let Some((found, prices)) = self.find(model) else {
-            let name = model.trim().to_ascii_lowercase();
-            let reason = self.unpriced.get(&name).cloned();
-            return Err(match reason {
-                Some(reason) => DescribeError::NoPrice(name, reason),
+        let plain = model.trim().to_ascii_lowercase();
+        let found = self.find(model);
+        let name = found.as_ref().map_or(plain.as_str(), |(found, _)| found.name);
+        let contract = self.contract.get(name).map(|prices| ("contract", Unit::Usd, prices));
+        if found.is_none() && contract.is_none() {
+            return Err(match self.unpriced.get(name) {
+                Some(reason) => DescribeError::NoPrice(plain, reason.clone()),
                 None => DescribeError::UnknownModel(model.trim().to_string()),
             });
-        };
+        }
+        let prices = found.iter().flat_map(|(_, p)| [("list", Unit::Usd, *p), ("list", Unit::Credit, *p)]);
         let mut rows = Vec::new();
-        for unit in [Unit::Usd, Unit::Credit] {
+        for (basis, unit, prices) in prices.chain(contract) {
             let periods = prices.list(unit);
             for (i, period) in periods.iter().enumerate() {
                 let until = periods.get(i + 1).map(|next| before(next.from));
-                for (name, rates) in &period.tiers {
-                    let wanted = tier.is_none_or(|t| t == name)
+                for (of, rates) in &period.tiers {
+                    let wanted = tier.is_none_or(|t| t == of)
                         && at.is_none_or(|day| rates.from <= day && until.is_none_or(|last| day <= last));
                     if wanted {
-                        let row = Row { model: found.name, unit, period, until, tier: name, rates };
+                        let row = Row { basis, model: name, unit, period, until, tier: of, rates };
                         rows.extend(row.in_each_context(self));
                     }
                 }
             }
         }
-        if rows.is_empty() { Err(DescribeError::NothingFits(found.name.to_string())) } else { Ok(rows) }
+        if rows.is_empty() { Err(DescribeError::NothingFits(name.to_string())) } else { Ok(rows) }
     }
 }
 
 /// A tier of a period on its way to one or two rows.
 struct Row<'a> {
+    basis: &'static str,
     model: &'a str,
     unit: Unit,
     period: &'a Period,
@@ -117,6 +123,7 @@ impl Row<'_> {
         let name = |key: &String| book.sources.get(key).unwrap_or(key).clone();
         let disputed = self.period.disputed.iter().map(|d| format!("The sources disagree. {d}"));
         PriceRow {
+            basis: self.basis,
             model: self.model.to_string(),
             unit: self.unit,
             effective_from: self.rates.from,

@@ -26,6 +26,8 @@ mod report;
 mod writer;
 
 pub use background::{Background, Follow};
+#[cfg(feature = "grpc")]
+pub use grpc::client::send as send_grpc;
 pub use report::{Event, Stats};
 
 use crate::store::Store;

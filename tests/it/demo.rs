@@ -22,12 +22,14 @@ fn the_demo_prints_the_truth_and_leaves_the_csv() {
     let dir = env.root().join("demo");
     let out = env.run(&["demo", "--dir", dir.to_str().unwrap()]).ok();
 
+    #[cfg(feature = "grpc")]
+    assert!(out.stderr.contains("6 OTLP requests of real sessions were sent over HTTP and 3 over gRPC"), "{out}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/demo");
     let captures: Vec<Value> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| expected(entry.unwrap().file_name().to_str().unwrap()))
         .collect();
-    assert_eq!(captures.len(), 3);
+    assert_eq!(captures.len(), 4);
     let meta: Value = serde_json::from_slice(&std::fs::read(dir.join("cost-2026-11.csv.meta.json")).unwrap()).unwrap();
     let totals = &meta["totals"];
     for field in
@@ -40,9 +42,9 @@ fn the_demo_prints_the_truth_and_leaves_the_csv() {
         assert_eq!(pico(std::slice::from_ref(totals), field), pico(&captures, field), "{field}");
     }
 
-    // The totals line of the printed report: 10 responses, the sum of the amounts in 4 digits.
+    // The totals line of the printed report: 13 responses, the sum of the amounts in 4 digits.
     let total = out.stdout.lines().find(|l| l.trim_start().starts_with("total")).expect("a line of totals");
-    for shown in ["156,300", "1,700", "0.3612", "0.3638", "0.0146"] {
+    for shown in ["193,600", "2,210", "0.4410", "0.3638", "0.0146"] {
         assert!(total.contains(shown), "`{shown}` in: {total}");
     }
     assert!(out.stdout.contains("session 01a1fbc1-b2d8-74a2-955e-70a1f37fabfe"), "{out}");
@@ -55,6 +57,6 @@ fn the_demo_prints_the_truth_and_leaves_the_csv() {
         .run(&["--home", home.to_str().unwrap(), "report", "session", "--no-import", "--format", "json"])
         .ok()
         .json();
-    assert_eq!(sessions["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(sessions["rows"].as_array().unwrap().len(), 4);
     assert!(env.run(&["demo", "--dir", dir.to_str().unwrap()]).fails(1).stderr.contains("cannot create"));
 }

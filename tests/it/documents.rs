@@ -105,6 +105,7 @@ fn usage_errors_say_what_to_do_and_exit_2() {
     let env = TestEnv::new();
     for (args, says) in [
         (&["report", "monthly", "-p", "2026-13"][..], "YYYY-MM"),
+        (&["report", "monthly", "-p", "2026-W54"], "YYYY-Www"),
         (&["report", "daily", "--since", "yesterday"], "YYYY-MM-DD"),
         (&["report", "monthly", "--by", "colour"], "cost_centre"),
         (&["report", "monthly", "-p", "2026-11", "--since", "2026-11-01"], "cannot be used with"),

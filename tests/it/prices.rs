@@ -81,3 +81,25 @@ fn a_broken_file_stops_reports_with_its_place() {
     std::fs::remove_file(env.home().join("own.toml")).unwrap();
     assert!(env.run(&["report", "monthly"]).fails(1).stderr.contains("cannot read"));
 }
+
+#[test]
+fn prices_as_data_have_every_list() {
+    let env = machine();
+    std::fs::write(env.home().join("prices.toml"), example()).unwrap();
+    let rows = env.run(&["prices", "show", "gpt-5.5", "--at", "2026-11-21", "--format", "json"]).ok().json();
+    let rows = rows.as_array().unwrap();
+    let basis = |row: &Value| (row["basis"].as_str().unwrap().to_string(), row["unit"].as_str().unwrap().to_string());
+    let all: std::collections::BTreeSet<_> = rows.iter().map(basis).collect();
+    let of = |basis: &str, unit: &str| (basis.to_string(), unit.to_string());
+    assert_eq!(all, [of("contract", "USD"), of("list", "CREDIT"), of("list", "USD")].into(), "{rows:?}");
+    let standard = |row: &&Value| row["basis"] == "list" && row["unit"] == "USD" && row["tier"] == "standard";
+    let standard = rows.iter().find(standard).unwrap();
+    assert_eq!((&standard["context"], standard["input_per_1m"].is_string()), (&json!("short"), true));
+    assert!(env.run(&["prices", "show", "gpt-5.5"]).ok().stdout.contains("contract USD"));
+
+    let csv = env.run(&["prices", "list", "--at", "2026-11-21", "--format", "csv"]).ok().stdout;
+    assert!(csv.starts_with("model,basis,unit,tier,context,"), "{csv}");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let models: Vec<_> = reader.records().map(|r| r.unwrap()[0].to_string()).collect();
+    assert!(models.len() > 20 && models.iter().any(|m| m == "gpt-5.5"), "{models:?}");
+}

@@ -30,6 +30,8 @@ fn weeks_begin_on_monday() {
         machine(&["2026-11-15T23:59:59Z", "2026-11-16T00:00:00Z", "2026-11-22T23:59:59Z", "2027-01-01T12:00:00Z"]);
     assert_eq!(periods(&env, &["weekly"]), ["2026-W46 1", "2026-W47 2", "2026-W53 1"]);
     assert_eq!(periods(&env, &["weekly", "-p", "2026-11"]), ["2026-W46 1", "2026-W47 2"]);
+    assert_eq!(periods(&env, &["weekly", "-p", "2026-W47"]), ["2026-W47 2"]);
+    assert_eq!(periods(&env, &["monthly", "-p", "2026-W46"]), ["2026-11 1"]);
     assert_eq!(periods(&env, &["weekly", "--tz", "Asia/Tokyo"]), ["2026-W47 2", "2026-W48 1", "2026-W53 1"]);
     let table = env.run(&["report", "weekly", "--tz", "Asia/Tokyo", "--since", "2026-11-16"]).ok().stdout;
     assert!(table.starts_with("codex-tally weekly: since 2026-11-16 (Asia/Tokyo days)"), "{table}");

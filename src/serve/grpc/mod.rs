@@ -1,10 +1,12 @@
 //! One OTLP/gRPC request, from its head to its answer: the second door to what `intake` does.
 //!
+//! - `client`: the other end, for those who try a sink out
 //! - `codec`: messages as bytes, which `ingest` reads without copying
 //! - `envelope`: the length before the message, and the body within limits
 //!
 //! tonic frames, inflates and writes the status; the connection, its limits and who may ask are ours, as for HTTP.
 
+pub(super) mod client;
 mod codec;
 mod envelope;
 
@@ -27,6 +29,9 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
+
+/// The method that takes logs.
+const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
 /// An empty message with its length before it.
 const EMPTY: &[u8] = &[0; 5];
@@ -98,7 +103,7 @@ fn admit(sink: &Sink, head: &Parts) -> Result<Signal, Refusal> {
     intake::check_caller(sink, head)?;
     let unknown = |what| Refusal::new(StatusCode::NOT_IMPLEMENTED, what);
     let signal = match head.uri.path() {
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
+        LOGS => Signal::Logs,
         "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
         "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
         _ => return Err(unknown("the method is Export of OTLP's LogsService, TraceService or MetricsService")),
