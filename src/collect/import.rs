@@ -11,8 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Observations stored in one transaction, roughly: few milliseconds, for others may wait to write.
-const TRANSACTION: usize = 1000;
+/// Observations given to the store at once, roughly. It takes several transactions for them, since others may wait to write.
+const AT_ONCE: usize = 4096;
 
 /// Parts of files that a reader may be ahead of the writer.
 const AHEAD: usize = 32;
@@ -145,7 +145,7 @@ impl Source {
     }
 }
 
-/// Gathers parts into transactions.
+/// Gathers parts for the store.
 struct Writer<'a> {
     store: &'a mut dyn Store,
     pending: Vec<Batch>,
@@ -162,7 +162,7 @@ impl Writer<'_> {
                     self.summary.bytes += bytes;
                     self.weight += weight_of(&batch);
                     self.pending.push(batch);
-                    if self.weight >= TRANSACTION {
+                    if self.weight >= AT_ONCE {
                         self.flush()?;
                     }
                     progress(self.summary.bytes);

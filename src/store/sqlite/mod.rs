@@ -21,9 +21,20 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long one process waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a transaction takes in one batch after another, before others have their turn: with its commit it should hold the
+/// store for at most 10 ms.
+const TURN: Duration = Duration::from_millis(6);
+
+/// How often whoever waits looks whether the store is free.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How long the store is left to others between two transactions, so that whoever waits finds it free.
+const LEFT: Duration = Duration::from_millis(2);
+
 /// A store in one SQLite file.
 pub struct SqliteStore {
     db: Connection,
+    patience: Duration,
 }
 
 impl SqliteStore {
@@ -52,7 +63,7 @@ impl SqliteStore {
             let shown = path.display();
             format!("cannot use the store {shown}; if it is damaged, move it away and run `codex-tally import` again")
         })?;
-        Ok(SqliteStore { db })
+        Ok(SqliteStore { db, patience })
     }
 
     fn prepare(path: &Path, patience: Duration) -> anyhow::Result<Connection> {
@@ -87,14 +98,41 @@ fn mark_busy(error: anyhow::Error) -> anyhow::Error {
 impl SqliteStore {
     fn write(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
         // Others may wait to write: what needs no lock is done before.
-        let rows = Rows::of(batches.iter().flat_map(|b| &b.observations))?;
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let appended = rows.append(&tx)?;
-        for batch in batches {
-            append_positions(&tx, batch)?;
+        let rows: Vec<_> = batches.iter().map(|b| Rows::of(&b.observations)).collect::<Result<_, _>>()?;
+        let mut left = rows.iter().zip(batches).peekable();
+        let mut appended = Appended::default();
+        loop {
+            let tx = self.begin()?;
+            let began = Instant::now();
+            while began.elapsed() < TURN
+                && let Some((rows, batch)) = left.next()
+            {
+                appended += rows.append(&tx)?;
+                append_positions(&tx, batch)?;
+            }
+            tx.commit()?;
+            if left.peek().is_none() {
+                return Ok(appended);
+            }
+            std::thread::sleep(LEFT);
         }
-        tx.commit()?;
-        Ok(appended)
+    }
+
+    /// Begins to write, when nobody else does. SQLite itself would wait longer and longer between two looks, and miss the
+    /// moments that are left to it.
+    fn begin(&self) -> anyhow::Result<Transaction<'_>> {
+        let deadline = Instant::now() + self.patience;
+        self.db.busy_timeout(Duration::ZERO)?;
+        let begun = loop {
+            match Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate) {
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                    std::thread::sleep(LOOK);
+                }
+                other => break other,
+            }
+        };
+        self.db.busy_timeout(self.patience)?;
+        Ok(begun?)
     }
 }
 
@@ -252,8 +290,13 @@ mod tests {
         assert_eq!(store.append(&batch(1)).unwrap(), Appended { stored: 1, known: 1, conflicts: 0 });
         assert_eq!(store.append(&batch(2)).unwrap(), Appended { stored: 1, known: 1, conflicts: 1 });
         drop(store);
-        let store = SqliteStore::open(&path).unwrap();
+        let mut store = SqliteStore::open(&path).unwrap();
         assert_eq!(store.observations().unwrap().len(), 2);
+        // Of a thread that is new.
+        let other = |n| Observation { thread: ThreadId::new("u").unwrap(), ..response(n) };
+        let batch = |all: &[u64]| Batch { observations: all.iter().map(|n| other(*n)).collect(), ..Batch::default() };
+        let appended = store.append_all(&[batch(&[1, 2, 1]), batch(&[2, 3])]).unwrap();
+        assert_eq!(appended, Appended { stored: 3, known: 2, conflicts: 2 });
     }
 
     #[test]
