@@ -135,6 +135,11 @@ pub trait Store: Send {
         Ok(all)
     }
 
+    /// Does what the engine put off so that nobody had to wait for it. To be called now and then by whoever has time.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// All observations, grouped by thread, in an order that does not depend on when they came.
     fn observations(&self) -> anyhow::Result<Vec<Observation>>;
 

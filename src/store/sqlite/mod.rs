@@ -21,9 +21,15 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long one process waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Pages of the WAL that are worth moving into the file; SQLite's own measure.
+const WAL: i64 = 1000;
+
+/// Pages in a WAL that grows faster than it can be emptied beside the writing: then the writer must do it.
+const LARGE_WAL: i64 = 8 * WAL;
+
 /// How long a transaction takes in one batch after another, before others have their turn: with its commit it should hold the
 /// store for at most 10 ms.
-const TURN: Duration = Duration::from_millis(6);
+const TURN: Duration = Duration::from_millis(4);
 
 /// How often whoever waits looks whether the store is free.
 const LOOK: Duration = Duration::from_millis(1);
@@ -43,16 +49,18 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, is not ours, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        Self::open_within(path, PATIENCE)
+        Self::connect(path, PATIENCE).map_err(mark_busy)
     }
 
-    /// The same, waiting for other processes no longer than this, now and in every transaction; then it fails with
-    /// [`Busy`].
+    /// The same for one that cannot wait: for other processes no longer than this, now and in every transaction; then it
+    /// fails with [`Busy`]. Moving pages from the WAL into the file is put off to [`Store::settle`].
     ///
     /// # Errors
     /// As `open`.
     pub fn open_within(path: &Path, patience: Duration) -> anyhow::Result<Self> {
-        Self::connect(path, patience).map_err(mark_busy)
+        let store = Self::connect(path, patience).map_err(mark_busy)?;
+        store.db.pragma_update(None, "wal_autocheckpoint", LARGE_WAL)?;
+        Ok(store)
     }
 
     fn connect(path: &Path, patience: Duration) -> anyhow::Result<Self> {
@@ -143,6 +151,16 @@ impl Store for SqliteStore {
 
     fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
         self.write(batches).map_err(mark_busy)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let pages = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (all, moved) = self.db.query_row("PRAGMA wal_checkpoint(NOOP)", [], pages)?;
+        if all - moved >= WAL {
+            // Nobody is kept waiting, and what cannot be moved now is moved later.
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages)?;
+        }
+        Ok(())
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
@@ -297,6 +315,25 @@ mod tests {
         let batch = |all: &[u64]| Batch { observations: all.iter().map(|n| other(*n)).collect(), ..Batch::default() };
         let appended = store.append_all(&[batch(&[1, 2, 1]), batch(&[2, 3])]).unwrap();
         assert_eq!(appended, Appended { stored: 3, known: 2, conflicts: 2 });
+    }
+
+    #[test]
+    fn who_cannot_wait_leaves_the_wal_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tally.db");
+        let mut hasty = SqliteStore::open_within(&path, Duration::ZERO).unwrap();
+        let mut other = SqliteStore::open_within(&path, Duration::ZERO).unwrap();
+        let model = Some("m".repeat(6000));
+        let body = |n| Response { turn: Some(format!("{n}")), model: model.clone(), ..Response::default() };
+        let large = |n: i64| {
+            let (key, body) = (KeyBuilder::new("k").number(n).build(), Body::Response(Box::new(body(n))));
+            Observation { key, body, ..response(0) }
+        };
+        hasty.append(&Batch { observations: (0..WAL).map(large).collect(), ..Batch::default() }).unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let small = size();
+        other.settle().unwrap();
+        assert!(small < 1 << 20 && size() > 6 << 20, "{small}, then {}", size());
     }
 
     #[test]
