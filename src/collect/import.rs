@@ -33,7 +33,9 @@ pub fn read_transcripts(
     let mut summary = Summary { files: paths.len() as u64, ..Summary::default() };
     let (jobs, mut problems) = changed(store, paths)?;
     summary.read = jobs.len() as u64;
-    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS).min(jobs.len());
+    // The writer needs a processor, too: whoever waits for the store waits for it.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let readers = (processors - 1).clamp(1, READERS).min(jobs.len());
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let mut sources: Vec<_> = (0..readers)
             .map(|turn| {

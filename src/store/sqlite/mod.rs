@@ -29,7 +29,7 @@ const LARGE_WAL: i64 = 8 * WAL;
 
 /// How long a transaction takes in one batch after another, before others have their turn: with its commit it should hold the
 /// store for at most 10 ms.
-const TURN: Duration = Duration::from_millis(4);
+const TURN: Duration = Duration::from_millis(3);
 
 /// How often whoever waits looks whether the store is free.
 const LOOK: Duration = Duration::from_millis(1);
