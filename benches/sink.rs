@@ -2,6 +2,9 @@
 //!
 //!     cargo bench --bench sink                     JSON and protobuf, 32 connections, then latency at 8
 //!     cargo bench --bench sink -- --posts 1000     fewer posts for each part
+//!     cargo bench --bench sink -- --import 1000    so many MB of transcripts for the last part (200)
+//!
+//! The last part is the latency at 8 connections while another process imports transcripts into the same store.
 //!
 //! It prints and judges nothing: figures belong to a machine and its load, so compare within one output only.
 
@@ -12,6 +15,10 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 mod otlp_messages;
 
+#[allow(dead_code, reason = "its totals are checked by the import benchmark")]
+mod corpus;
+
+use corpus::Corpus;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -28,8 +35,10 @@ const CYCLE: usize = 8;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let posts =
-        args.iter().position(|a| a == "--posts").and_then(|i| args.get(i + 1)).map_or(4000, |n| n.parse().unwrap());
+    let option = |name: &str, default: usize| {
+        args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).map_or(default, |n| n.parse().unwrap())
+    };
+    let posts = option("--posts", 4000);
     println!("{RECORDS} records a post, distinct bodies, answered after the commit is synced");
     for (name, protobuf, connections, posts) in [
         ("JSON, 32 connections", false, 32, posts),
@@ -40,21 +49,53 @@ fn main() {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let sink = Sink::start(folder.path());
         let bodies: Vec<Vec<u8>> = (0..posts).map(|i| request(i, protobuf)).collect();
-        let bytes: usize = bodies.iter().map(Vec::len).sum();
-        let began = Instant::now();
-        let mut latencies = load(sink.port, connections, &bodies, protobuf);
-        let took = began.elapsed();
-        latencies.sort_unstable();
-        let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_micros();
-        println!(
-            "{name:26} {:>9} records/s {:>6} MB/s   ack p50 {:>6} us, p99 {:>6} us   peak RSS {}",
-            (posts * RECORDS) as u128 * 1_000_000 / took.as_micros(),
-            bytes as u128 / took.as_micros(),
-            at(50),
-            at(99),
-            sink.peak_memory()
-        );
+        measure(name, &sink, connections, &bodies, protobuf, &|| true);
     }
+    while_importing(option("--import", 200) as u64, posts);
+}
+
+/// The same at 8 connections, as long as an import runs.
+fn while_importing(megabytes: u64, posts: usize) {
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let home = folder.path().join("home");
+    Corpus::make(folder.path(), megabytes * 1_000_000).unwrap();
+    let sink = Sink::start(&home);
+    let bodies: Vec<Vec<u8>> = (0..posts).map(|i| request(i, false)).collect();
+    let mut import = Command::new(env!("CARGO_BIN_EXE_codex-tally"));
+    import.arg("--home").arg(&home).arg("import").arg(folder.path().join("codex"));
+    let import = Mutex::new(import.stderr(Stdio::null()).spawn().unwrap());
+    let is_running = || import.lock().unwrap().try_wait().unwrap().is_none();
+    measure(&format!("JSON, 8, {megabytes} MB imported"), &sink, 8, &bodies, false, &is_running);
+    if is_running() {
+        println!("the posts ended before the import: more are needed");
+    }
+    assert!(import.into_inner().unwrap().wait().unwrap().success());
+}
+
+/// Sends the bodies while `more` wants that, and prints what was seen.
+fn measure(
+    name: &str,
+    sink: &Sink,
+    connections: usize,
+    bodies: &[Vec<u8>],
+    protobuf: bool,
+    more: &(dyn Fn() -> bool + Sync),
+) {
+    let began = Instant::now();
+    let mut latencies = load(sink.port, connections, bodies, protobuf, more);
+    let took = began.elapsed();
+    latencies.sort_unstable();
+    let bytes: usize = bodies[..latencies.len()].iter().map(Vec::len).sum();
+    let at = |share: usize| latencies[(latencies.len() - 1) * share / 100].as_micros();
+    println!(
+        "{name:26} {:>9} records/s {:>6} MB/s   ack p50 {:>6} us, p99 {:>6} us, most {:>6} us   peak RSS {}",
+        (latencies.len() * RECORDS) as u128 * 1_000_000 / took.as_micros(),
+        bytes as u128 / took.as_micros(),
+        at(50),
+        at(99),
+        at(100),
+        sink.peak_memory()
+    );
 }
 
 /// A sink in a process of its own.
@@ -77,6 +118,7 @@ impl Sink {
                 "--grpc",
                 "none",
             ])
+            .env("CODEX_HOME", home.join("none"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -107,8 +149,14 @@ impl Drop for Sink {
     }
 }
 
-/// Sends all bodies over so many connections that are kept; gives back how long each took to be answered.
-fn load(port: u16, connections: usize, bodies: &[Vec<u8>], protobuf: bool) -> Vec<Duration> {
+/// Sends the bodies over so many connections that are kept, while `more` wants that; gives back how long each took to be answered.
+fn load(
+    port: u16,
+    connections: usize,
+    bodies: &[Vec<u8>],
+    protobuf: bool,
+    more: &(dyn Fn() -> bool + Sync),
+) -> Vec<Duration> {
     let (next, latencies) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..connections {
@@ -116,7 +164,9 @@ fn load(port: u16, connections: usize, bodies: &[Vec<u8>], protobuf: bool) -> Ve
                 let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 stream.set_nodelay(true).unwrap();
                 let mut own = Vec::new();
-                while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while more()
+                    && let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let began = Instant::now();
                     post(&mut stream, port, body, protobuf);
                     own.push(began.elapsed());

@@ -11,8 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Observations stored in one transaction, roughly: few milliseconds, for others may wait to write.
-const TRANSACTION: usize = 1000;
+/// Observations given to the store at once, roughly. It takes several transactions for them, since others may wait to write.
+const AT_ONCE: usize = 4096;
 
 /// Parts of files that a reader may be ahead of the writer.
 const AHEAD: usize = 32;
@@ -33,7 +33,9 @@ pub fn read_transcripts(
     let mut summary = Summary { files: paths.len() as u64, ..Summary::default() };
     let (jobs, mut problems) = changed(store, paths)?;
     summary.read = jobs.len() as u64;
-    let readers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS).min(jobs.len());
+    // The writer needs a processor, too: whoever waits for the store waits for it.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let readers = (processors - 1).clamp(1, READERS).min(jobs.len());
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let mut sources: Vec<_> = (0..readers)
             .map(|turn| {
@@ -145,7 +147,7 @@ impl Source {
     }
 }
 
-/// Gathers parts into transactions.
+/// Gathers parts for the store.
 struct Writer<'a> {
     store: &'a mut dyn Store,
     pending: Vec<Batch>,
@@ -162,7 +164,7 @@ impl Writer<'_> {
                     self.summary.bytes += bytes;
                     self.weight += weight_of(&batch);
                     self.pending.push(batch);
-                    if self.weight >= TRANSACTION {
+                    if self.weight >= AT_ONCE {
                         self.flush()?;
                     }
                     progress(self.summary.bytes);

@@ -8,6 +8,9 @@ pub(super) const MAX_LINE_BYTES: usize = 64 << 20;
 /// What is read at once: small enough to stay in the processor's cache until it has been looked at.
 const CHUNK: usize = 256 << 10;
 
+/// The room that is kept for the next line; what only a longer one needed is given back.
+const KEPT: usize = 4 * CHUNK;
+
 /// What came next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<'a> {
@@ -75,16 +78,17 @@ impl<'b, R: Read> Lines<'b, R> {
     fn fill(&mut self) -> io::Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        if self.end < CHUNK / 2 {
-            // What a long line needed is given back.
-            self.buffer.truncate(CHUNK);
-            self.buffer.shrink_to(CHUNK);
-            self.buffer.resize(CHUNK, 0);
-        } else if self.end == self.buffer.len() {
-            self.buffer.resize((self.end * 2).min(MAX_LINE_BYTES + CHUNK), 0);
+        if self.buffer.len() > KEPT && self.end <= CHUNK {
+            self.buffer.truncate(KEPT);
+            self.buffer.shrink_to(KEPT);
         }
+        if self.buffer.len() - self.end < CHUNK {
+            let more = (self.buffer.len() * 2).clamp(2 * CHUNK, MAX_LINE_BYTES + 2 * CHUNK);
+            self.buffer.resize(more, 0);
+        }
+        let room = &mut self.buffer[self.end..self.end + CHUNK];
         loop {
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.reader.read(room) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
                 Ok(read) => {

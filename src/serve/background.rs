@@ -1,5 +1,5 @@
 //! What the sink does besides answering, on a thread with a connection of its own: it applies the journal once the store can be
-//! written again, and reads on in spool and transcripts. Its transactions are short, and it takes turns with the writer.
+//! written again, reads on in spool and transcripts, and does what the store puts off. Its transactions are short, and it takes turns with the writer.
 
 use super::report::{Reporter, Warning};
 use super::writer::Turn;
@@ -91,7 +91,7 @@ struct Work {
 impl Work {
     fn run(&mut self) {
         while !self.store.is_stopping() {
-            let done = self.drain().and_then(|()| self.follow());
+            let done = self.drain().and_then(|()| self.follow()).and_then(|()| self.store.settle());
             let behind = done.is_ok() && self.follower.as_ref().is_some_and(Follower::is_behind);
             match done {
                 Ok(()) => self.busy = 0,
@@ -171,6 +171,10 @@ impl Store for Polite {
             appended += self.append_piece(&piece)?;
         }
         Ok(appended)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.store.settle()
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {

@@ -64,6 +64,10 @@ impl Store for Later {
         self.with(|store| store.append(batch))
     }
 
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.with(|store| store.settle())
+    }
+
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
         self.with(|store| store.observations())
     }

@@ -129,13 +129,18 @@ pub trait Store: Send {
     /// Writes a batch in one durable transaction.
     fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended>;
 
-    /// Writes batches in their order, each whole or not at all; an engine may write all in one transaction.
+    /// Writes batches in their order, each whole or not at all; an engine may write several in one transaction, but a short one.
     fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
         let mut all = Appended::default();
         for batch in batches {
             all += self.append(batch)?;
         }
         Ok(all)
+    }
+
+    /// Does what the engine put off so that nobody had to wait for it. To be called now and then by whoever has time.
+    fn settle(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 
     /// All observations, grouped by thread, in an order that does not depend on when they came.

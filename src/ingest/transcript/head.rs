@@ -118,10 +118,19 @@ pub(super) fn without_long_texts<'a>(json: &'a [u8], longest: usize, short: &'a 
     Some(short)
 }
 
-/// Where the quote is that ends a text. Quotes are rarer than escapes, so it is they that are looked for.
+/// Bytes of a text that are looked at together.
+const BLOCK: usize = 64;
+
+/// Where the quote is that ends a text that starts at `start`.
 fn end_of_text(json: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {
+        // Printed code is full of quotes that one backslash escapes: blocks with no other quote are passed over.
+        while let Some(block) = at.checked_sub(2).and_then(|from| json.get(from..at + BLOCK))
+            && !may_end(block)
+        {
+            at += BLOCK;
+        }
         let quote = at + memchr::memchr(b'"', &json[at..])?;
         let escapes = json[start..quote].iter().rev().take_while(|b| **b == b'\\').count();
         if escapes % 2 == 0 {
@@ -129,6 +138,13 @@ fn end_of_text(json: &[u8], start: usize) -> Option<usize> {
         }
         at = quote + 1;
     }
+}
+
+/// Whether a quote is in these bytes, behind the first two, that is not escaped by a single backslash. Without branches, so
+/// that it takes many bytes at once.
+fn may_end(bytes: &[u8]) -> bool {
+    let behind = bytes.iter().zip(&bytes[1..]).zip(&bytes[2..]);
+    behind.fold(false, |any, ((a, b), c)| any | ((*c == b'"') & ((*b != b'\\') | (*a == b'\\'))))
 }
 
 #[cfg(test)]
@@ -187,5 +203,26 @@ mod tests {
         assert_eq!(out(r#"{"a":"\"\\\"456789\\","b":[1,"x"]}"#), r#"{"a":"","b":[1,"x"]}"#);
         assert_eq!(out(r#"{"123456789":1}"#), r#"{"":1}"#);
         assert_eq!(short(r#"{"a":"12345678\"}"#), None);
+    }
+
+    #[test]
+    fn a_text_ends_at_its_first_quote_that_is_not_escaped() {
+        // Every length of text before every ending, so that it comes at every place of a block.
+        let plain = |text: &[u8]| {
+            let mut escaped = false;
+            text.iter().position(|b| {
+                let before = escaped;
+                escaped = *b == b'\\' && !before;
+                *b == b'"' && !before
+            })
+        };
+        for ending in [r#"""#, r#"\\""#, r#"\"x""#, r#"\\\"x""#, r#"\"\"\\""#, r#"\""#] {
+            for length in 0..3 * BLOCK {
+                let text = format!("{}{ending}{}", "x".repeat(length), " \\\"".repeat(BLOCK));
+                let json = format!("{{\"{text}");
+                let end = plain(text.as_bytes()).map(|at| at + 2);
+                assert_eq!(end_of_text(json.as_bytes(), 2), end, "{json}");
+            }
+        }
     }
 }

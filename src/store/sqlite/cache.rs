@@ -5,7 +5,7 @@ use super::{SqliteStore, mark_busy};
 use crate::model::{Observation, Rollup, ThreadId, Timestamp};
 use crate::store::{Cache, Mark, Seen};
 use anyhow::Context as _;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::{BTreeSet, HashSet};
 
 /// The threads that belong to an id: itself, those of the session it is in, those of the session it is.
@@ -21,7 +21,7 @@ impl SqliteStore {
     fn change<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>) -> anyhow::Result<T> {
         self.db.pragma_update(None, "synchronous", "normal")?;
         let change = || {
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let tx = self.begin()?;
             let done = work(&tx)?;
             tx.commit()?;
             anyhow::Ok(done)
@@ -204,7 +204,7 @@ fn replace(tx: &Transaction<'_>, seen: &[Seen], sessions: &[Rollup]) -> anyhow::
     let mut clean = tx.prepare_cached("DELETE FROM dirty WHERE thread = ?1")?;
     let mut left = BTreeSet::new();
     for (thread, _) in seen {
-        let id = thread_row(tx, thread)?;
+        let id = thread_row(tx, thread)?.id;
         left.extend(old.query_row([id], |row| row.get::<_, i64>(0)).optional()?);
         leave.execute([id])?;
         clean.execute([id])?;
@@ -221,7 +221,7 @@ fn replace(tx: &Transaction<'_>, seen: &[Seen], sessions: &[Rollup]) -> anyhow::
         add.execute(params![s.session.as_str(), s.auxiliary, started, first, last, s.bytes])?;
         let id = tx.last_insert_rowid();
         for thread in &s.threads {
-            join.execute([thread_row(tx, thread)?, id])?;
+            join.execute([thread_row(tx, thread)?.id, id])?;
         }
     }
     Ok(())

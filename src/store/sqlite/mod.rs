@@ -22,9 +22,26 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long one process waits for another.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Pages of the WAL that are worth moving into the file; SQLite's own measure.
+const WAL: i64 = 1000;
+
+/// Pages in a WAL that grows faster than it can be emptied beside the writing: then the writer must do it.
+const LARGE_WAL: i64 = 8 * WAL;
+
+/// How long a transaction takes in one batch after another, before others have their turn: with its commit it should hold the
+/// store for at most 10 ms.
+const TURN: Duration = Duration::from_millis(3);
+
+/// How often whoever waits looks whether the store is free.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How long the store is left to others between two transactions, so that whoever waits finds it free.
+const LEFT: Duration = Duration::from_millis(2);
+
 /// A store in one SQLite file.
 pub struct SqliteStore {
     db: Connection,
+    patience: Duration,
 }
 
 impl SqliteStore {
@@ -33,16 +50,18 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, is not ours, is damaged, or was written by a newer version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        Self::open_within(path, PATIENCE)
+        Self::connect(path, PATIENCE).map_err(mark_busy)
     }
 
-    /// The same, waiting for other processes no longer than this, now and in every transaction; then it fails with
-    /// [`Busy`].
+    /// The same for one that cannot wait: for other processes no longer than this, now and in every transaction; then it
+    /// fails with [`Busy`]. Moving pages from the WAL into the file is put off to [`Store::settle`].
     ///
     /// # Errors
     /// As `open`.
     pub fn open_within(path: &Path, patience: Duration) -> anyhow::Result<Self> {
-        Self::connect(path, patience).map_err(mark_busy)
+        let store = Self::connect(path, patience).map_err(mark_busy)?;
+        store.db.pragma_update(None, "wal_autocheckpoint", LARGE_WAL)?;
+        Ok(store)
     }
 
     fn connect(path: &Path, patience: Duration) -> anyhow::Result<Self> {
@@ -53,7 +72,7 @@ impl SqliteStore {
             let shown = path.display();
             format!("cannot use the store {shown}; if it is damaged, move it away and run `codex-tally import` again")
         })?;
-        Ok(SqliteStore { db })
+        Ok(SqliteStore { db, patience })
     }
 
     fn prepare(path: &Path, patience: Duration) -> anyhow::Result<Connection> {
@@ -88,14 +107,41 @@ fn mark_busy(error: anyhow::Error) -> anyhow::Error {
 impl SqliteStore {
     fn write(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
         // Others may wait to write: what needs no lock is done before.
-        let rows = Rows::of(batches.iter().flat_map(|b| &b.observations))?;
-        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let appended = rows.append(&tx)?;
-        for batch in batches {
-            append_positions(&tx, batch)?;
+        let rows: Vec<_> = batches.iter().map(|b| Rows::of(&b.observations)).collect::<Result<_, _>>()?;
+        let mut left = rows.iter().zip(batches).peekable();
+        let mut appended = Appended::default();
+        loop {
+            let tx = self.begin()?;
+            let began = Instant::now();
+            while began.elapsed() < TURN
+                && let Some((rows, batch)) = left.next()
+            {
+                appended += rows.append(&tx)?;
+                append_positions(&tx, batch)?;
+            }
+            tx.commit()?;
+            if left.peek().is_none() {
+                return Ok(appended);
+            }
+            std::thread::sleep(LEFT);
         }
-        tx.commit()?;
-        Ok(appended)
+    }
+
+    /// Begins to write, when nobody else does. SQLite itself would wait longer and longer between two looks, and miss the
+    /// moments that are left to it.
+    fn begin(&self) -> anyhow::Result<Transaction<'_>> {
+        let deadline = Instant::now() + self.patience;
+        self.db.busy_timeout(Duration::ZERO)?;
+        let begun = loop {
+            match Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate) {
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                    std::thread::sleep(LOOK);
+                }
+                other => break other,
+            }
+        };
+        self.db.busy_timeout(self.patience)?;
+        Ok(begun?)
     }
 }
 
@@ -106,6 +152,16 @@ impl Store for SqliteStore {
 
     fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
         self.write(batches).map_err(mark_busy)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let pages = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (all, moved) = self.db.query_row("PRAGMA wal_checkpoint(NOOP)", [], pages)?;
+        if all - moved >= WAL {
+            // Nobody is kept waiting, and what cannot be moved now is moved later.
+            self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages)?;
+        }
+        Ok(())
     }
 
     fn observations(&self) -> anyhow::Result<Vec<Observation>> {
@@ -247,8 +303,32 @@ mod tests {
         assert_eq!(store.append(&batch(1)).unwrap(), Appended { stored: 1, known: 1, conflicts: 0 });
         assert_eq!(store.append(&batch(2)).unwrap(), Appended { stored: 1, known: 1, conflicts: 1 });
         drop(store);
-        let store = SqliteStore::open(&path).unwrap();
+        let mut store = SqliteStore::open(&path).unwrap();
         assert_eq!(store.observations().unwrap().len(), 2);
+        // Of a thread that is new.
+        let other = |n| Observation { thread: ThreadId::new("u").unwrap(), ..response(n) };
+        let batch = |all: &[u64]| Batch { observations: all.iter().map(|n| other(*n)).collect(), ..Batch::default() };
+        let appended = store.append_all(&[batch(&[1, 2, 1]), batch(&[2, 3])]).unwrap();
+        assert_eq!(appended, Appended { stored: 3, known: 2, conflicts: 2 });
+    }
+
+    #[test]
+    fn who_cannot_wait_leaves_the_wal_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tally.db");
+        let mut hasty = SqliteStore::open_within(&path, Duration::ZERO).unwrap();
+        let mut other = SqliteStore::open_within(&path, Duration::ZERO).unwrap();
+        let model = Some("m".repeat(6000));
+        let body = |n| Response { turn: Some(format!("{n}")), model: model.clone(), ..Response::default() };
+        let large = |n: i64| {
+            let (key, body) = (KeyBuilder::new("k").number(n).build(), Body::Response(Box::new(body(n))));
+            Observation { key, body, ..response(0) }
+        };
+        hasty.append(&Batch { observations: (0..WAL).map(large).collect(), ..Batch::default() }).unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let small = size();
+        other.settle().unwrap();
+        assert!(small < 1 << 20 && size() > 6 << 20, "{small}, then {}", size());
     }
 
     #[test]

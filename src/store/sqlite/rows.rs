@@ -11,7 +11,7 @@ pub(super) struct Rows<'a> {
     /// In the order of the table, so that neighbours are written together.
     rows: Vec<Row<'a>>,
     /// All bodies, one after the other.
-    bodies: Vec<u8>,
+    bodies: String,
 }
 
 struct Row<'a> {
@@ -22,7 +22,7 @@ struct Row<'a> {
 
 impl<'a> Rows<'a> {
     /// Encodes observations.
-    pub fn of(observations: impl Iterator<Item = &'a Observation>) -> anyhow::Result<Self> {
+    pub fn of(observations: &'a [Observation]) -> anyhow::Result<Self> {
         let (mut rows, mut bodies) = (Vec::new(), Vec::new());
         for observation in observations {
             let start = bodies.len();
@@ -33,7 +33,7 @@ impl<'a> Rows<'a> {
         rows.sort_by(|a, b| {
             (&a.observation.thread, a.observation.key).cmp(&(&b.observation.thread, b.observation.key))
         });
-        Ok(Rows { rows, bodies })
+        Ok(Rows { rows, bodies: String::from_utf8(bodies)? })
     }
 
     /// Stores those that are not there yet.
@@ -44,26 +44,28 @@ impl<'a> Rows<'a> {
         let sql = "INSERT INTO dirty VALUES (?1, ?2) ON CONFLICT (thread) DO UPDATE SET mark = excluded.mark";
         let mut dirty = tx.prepare_cached(sql)?;
         let mark = new_mark()?;
-        let mut last: Option<(&ThreadId, i64)> = None;
         let mut marked = None;
-        for Row { observation: o, variant, body } in &self.rows {
-            let thread = match last {
-                Some((thread, id)) if *thread == o.thread => id,
-                _ => thread_row(tx, &o.thread)?,
+        let mut last: Option<(&Row<'_>, Thread)> = None;
+        for row in &self.rows {
+            let Row { observation: o, variant, body } = row;
+            let (thread, same_key) = match last {
+                Some((last, thread)) if last.observation.thread == o.thread => (thread, last.observation.key == o.key),
+                _ => (thread_row(tx, &o.thread)?, false),
             };
-            last = Some((&o.thread, thread));
-            let body = std::str::from_utf8(&self.bodies[body.clone()])?;
-            if insert.execute(params![thread, o.key.0, variant, o.source.code(), o.time.0, body])? == 0 {
+            last = Some((row, thread));
+            let body = &self.bodies[body.clone()];
+            if insert.execute(params![thread.id, o.key.0, variant, o.source.code(), o.time.0, body])? == 0 {
                 appended.known += 1;
                 continue;
             }
             appended.stored += 1;
-            if marked != Some(thread) {
-                dirty.execute([thread, mark])?;
-                marked = Some(thread);
+            if marked != Some(thread.id) {
+                dirty.execute([thread.id, mark])?;
+                marked = Some(thread.id);
             }
-            // Only responses have variants.
-            if *variant != 0 && others.query_row(params![thread, o.key.0], |row| row.get::<_, i64>(0))? > 1 {
+            // Only responses have variants, and under a new thread only these rows are stored.
+            let may_have_others = *variant != 0 && (same_key || !thread.is_new);
+            if may_have_others && others.query_row(params![thread.id, o.key.0], |row| row.get::<_, i64>(0))? > 1 {
                 appended.conflicts += 1;
             }
         }
@@ -86,11 +88,19 @@ pub(super) fn new_mark() -> anyhow::Result<i64> {
     Ok(getrandom::u64()? as i64)
 }
 
-pub(super) fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<i64> {
+/// A thread in the store.
+#[derive(Clone, Copy)]
+pub(super) struct Thread {
+    pub id: i64,
+    /// It was not there before these rows.
+    is_new: bool,
+}
+
+pub(super) fn thread_row(tx: &Transaction<'_>, thread: &ThreadId) -> rusqlite::Result<Thread> {
     let mut select = tx.prepare_cached("SELECT id FROM thread WHERE thread_id = ?1")?;
     if let Some(id) = select.query_row([thread.as_str()], |row| row.get(0)).optional()? {
-        return Ok(id);
+        return Ok(Thread { id, is_new: false });
     }
     tx.prepare_cached("INSERT INTO thread (thread_id) VALUES (?1)")?.execute([thread.as_str()])?;
-    Ok(tx.last_insert_rowid())
+    Ok(Thread { id: tx.last_insert_rowid(), is_new: true })
 }
