@@ -75,7 +75,7 @@ impl<'a> Joined<'a> {
 pub(super) fn join<'a>(thread: &Thread<'a>, turns: &Turns) -> (Vec<Joined<'a>>, Vec<String>) {
     let (seen, quarantined) = collect(thread);
     let of = |source| seen.iter().filter(move |s| s.source == source);
-    let mut joined: Vec<Joined<'a>> = transcript_responses(of(SourceKind::Transcript));
+    let mut joined: Vec<Joined<'a>> = transcript_responses(of(SourceKind::Transcript), thread.meta().is_some());
     let covered = covered_turns(thread, &joined);
     add_hooks(&mut joined, of(SourceKind::Hook), &covered);
     add_otlp(&mut joined, of(SourceKind::Otlp).collect(), turns);
@@ -137,10 +137,14 @@ fn describe(o: &Observation, r: &Response, why: Quarantine) -> String {
 }
 
 /// Transcript records, each once: a fork's copy stands only where the original is gone.
-fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>) -> Vec<Joined<'a>> {
+///
+/// A copy without a turn (Codex before 0.101) has no name in common with its original. It stands where nothing of the thread's
+/// own transcript was seen, and may then be of a parent of this thread: a fork of a fork does not tell.
+fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>, own: bool) -> Vec<Joined<'a>> {
     let mut records: BTreeMap<(Option<&str>, Option<&str>), &Seen<'a>> = BTreeMap::new();
     let mut contradicted = BTreeSet::new();
-    for s in seen {
+    let nameless = |s: &&Seen<'a>| s.response.replayed && s.response.turn.is_none();
+    for s in seen.filter(|s| !own || !nameless(s)) {
         let id = (s.response.turn.as_deref(), s.response.response_id.as_deref());
         if let Some(known) = records.get(&id).copied() {
             if known.response.usage != s.response.usage {
@@ -155,6 +159,7 @@ fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>) ->
     let join = |(id, s): (_, &Seen<'a>)| {
         let mut joined = Joined::new(s, s.time, s.response.turn.clone());
         joined.conflict |= contradicted.contains(&id);
+        joined.ambiguous |= nameless(&s);
         joined
     };
     let mut joined: Vec<_> = records.into_iter().map(join).collect();

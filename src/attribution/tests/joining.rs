@@ -164,6 +164,29 @@ fn a_forks_copy_stands_only_where_the_original_is_gone() {
 }
 
 #[test]
+fn a_copy_without_a_turn_stands_only_where_the_threads_own_transcript_is_gone() {
+    let t = thread(1);
+    let copy = |n: u32, input| {
+        let mut o = with(tur(&t, "", "", -999, input), |r| {
+            (r.turn, r.response_id) = (None, Some(format!("#{n}")));
+            (r.replayed, r.from_token_count) = (true, true);
+        });
+        o.key = key(&format!("copy {n}"));
+        o
+    };
+    let copies = [copy(1, 5), copy(2, 5), copy(3, 6)];
+    let stand_in = responses(&copies);
+    assert_eq!((stand_in.len(), stand_in.iter().all(|r| r.ambiguous)), (3, true));
+    // OTLP saw them when they were made, long before the fork.
+    let exported: Vec<_> = [(10, 5), (900_000, 5), (950_000, 6)].map(|(ms, n)| otlp(&t, ms, n)).into();
+    assert_eq!(responses(&[&copies[..], &exported].concat()).len(), 3);
+    let own = with(tur(&t, "", "", 7, 5), |r| (r.turn, r.response_id) = (None, Some("#1".into())));
+    let there = [&copies[..], &[own, meta(&t, Meta::default())]].concat();
+    assert_eq!(outline(&there), [seen(5, "transcript", 7)]);
+    assert!(!responses(&there)[0].ambiguous);
+}
+
+#[test]
 fn one_key_with_two_contents_is_one_response_and_a_conflict() {
     let (t, u) = (thread(1), turn(0));
     let one = tur(&t, &u, "r", 10, 5);

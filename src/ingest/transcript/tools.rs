@@ -59,7 +59,7 @@ impl Reader {
 
     fn tool_call(&mut self, kind: &str, call: ToolCall, time: Option<Timestamp>) {
         let Some(own) = self.own() else { return };
-        if self.is_copy() {
+        if self.is_copy(time) {
             return;
         }
         let key = KeyBuilder::new(kind).part(own.as_str()).part(call.turn.as_deref().unwrap_or("")).part(&call.call_id);

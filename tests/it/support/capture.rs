@@ -46,14 +46,29 @@ impl Capture {
     /// One capture of Codex 0.169.
     #[track_caller]
     pub fn named(name: &str) -> Capture {
-        let folder = fixtures().join("captures").join(name);
+        Self::of("captures", name)
+    }
+
+    /// One capture in a folder of the fixtures.
+    #[track_caller]
+    pub fn of(folder: &str, name: &str) -> Capture {
+        let folder = fixtures().join(folder).join(name);
         assert!(folder.is_dir(), "no capture is called {name}");
         Capture { name: name.to_owned(), folder }
     }
 
     /// What a ledger of all sources must hold.
     pub fn expected(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.folder.join("expected.json")).unwrap()).unwrap()
+        self.json("expected.json")
+    }
+
+    /// What the scripted model served.
+    pub fn truth(&self) -> Value {
+        self.json("truth.json")
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.folder.join(name)).unwrap()).unwrap()
     }
 
     /// The OTLP requests in order of arrival.
