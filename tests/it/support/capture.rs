@@ -81,6 +81,23 @@ impl Capture {
         entries(&self.folder.join("otlp")).into_iter().map(request).collect()
     }
 
+    /// The transcripts by path, unpacked.
+    pub fn transcripts(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let read = |path: PathBuf| {
+            let bytes = std::fs::read(&path).unwrap();
+            let packed = path.extension().is_some_and(|e| e == "zst");
+            let text = if packed { zstd::decode_all(bytes.as_slice()).unwrap() } else { bytes };
+            (path, text)
+        };
+        let transcript = |path: &PathBuf| name_of(path).starts_with("rollout-");
+        files(&self.folder.join("codex_home")).into_iter().filter(transcript).map(read).collect()
+    }
+
+    /// The hook payloads in order, as they were captured.
+    pub fn payloads(&self) -> Vec<Vec<u8>> {
+        entries(&self.folder.join("hooks")).into_iter().map(|path| std::fs::read(path).unwrap()).collect()
+    }
+
     /// The bodies of the OTLP requests in order of arrival.
     #[cfg(feature = "grpc")]
     pub fn bodies(&self) -> Vec<Vec<u8>> {
@@ -134,6 +151,14 @@ impl Capture {
 }
 
 impl Request {
+    pub fn is_json(&self) -> bool {
+        self.content_type == "application/json"
+    }
+
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     /// Sends it; the answer must be 200.
     #[track_caller]
     pub fn send(&self, server: &Server) {
