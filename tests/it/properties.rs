@@ -155,3 +155,12 @@ fn difference(one: &str, other: &str) -> String {
     let found = one.lines().zip(other.lines()).find(|(a, b)| a != b);
     found.map_or("one is longer".into(), |(a, b)| format!("`{}` is now `{}`", a.trim(), b.trim()))
 }
+
+#[test]
+fn nothing_real_is_ambiguous_or_contradicts_itself() {
+    for observed in CAPTURES.iter() {
+        let doubtful = lines(&observed.all).into_iter().filter(|l| l.response.ambiguous || l.response.conflict);
+        let doubtful: Vec<_> = doubtful.map(|l| l.response).collect();
+        assert!(doubtful.is_empty(), "{observed:?}: {doubtful:#?}");
+    }
+}
