@@ -26,3 +26,4 @@ mod store;
 mod support;
 mod teams;
 mod transcripts;
+mod unknown;

@@ -2,6 +2,7 @@
 
 use super::copied::Copied;
 use super::head::{Head, START, Worth, without_long_texts};
+use super::known::is_unused;
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::model::{
@@ -143,6 +144,12 @@ impl Reader {
         let start = bytes.windows(START.len()).rposition(|w| w == START).filter(|at| *at > 0);
         if let Some(at) = start {
             self.line(&bytes[at..]);
+        }
+    }
+
+    pub(super) fn unknown_part(&mut self, kind: &str, part: &str) {
+        if !is_unused(kind, part) {
+            self.count("transcript.unknown_type");
         }
     }
 
@@ -319,7 +326,7 @@ impl Reader {
             "exec_command_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("Bash")),
             "patch_apply_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("apply_patch")),
             "mcp_tool_call_end" => self.tool_end(&serde_json::from_slice(payload)?, time, None),
-            _ => {}
+            _ => self.unknown_part("event_msg", part),
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 mod copied;
 mod decode;
 mod head;
+mod known;
 #[cfg(test)]
 mod tests;
 mod token_count;

@@ -40,6 +40,8 @@ impl Reader {
     ) -> serde_json::Result<()> {
         if is_call(kind) {
             self.call(kind, &serde_json::from_slice(payload)?, time);
+        } else {
+            self.unknown_part("response_item", kind);
         }
         Ok(())
     }
