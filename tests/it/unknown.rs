@@ -46,7 +46,7 @@ fn stranger_line(n: usize, line: &[u8]) -> Vec<Vec<u8>> {
             payload.insert(word.into(), "brand_new".into());
         }
     }
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         known["brand_new"] = strange();
     }
     let info = json!({"last_token_usage": strange(), "total_token_usage": strange()});
