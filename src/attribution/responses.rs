@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 /// records were lost an earlier equal response does not take a later one's.
 const CLOSE_NS: i64 = 50_000_000;
 
-/// What is left over pairs within this time: room for a busy machine.
+/// What is left over pairs within this time: room for a busy machine. Where vectors repeat, it may also be two responses of
+/// which each source lost one, so such a pair is marked.
 const NEAR_NS: i64 = 2_000_000_000;
 
 /// `token_count` may follow its response after all its tools have run (Codex 0.131 to 0.152).
@@ -24,6 +25,9 @@ const LATE_NS: i64 = 24 * 3_600 * 1_000_000_000;
 
 /// Two registrations of one hook run within this time.
 pub(super) const TWIN_NS: u64 = 50_000_000;
+
+/// The same on a busy machine, where the hooks of tool calls show how often each is registered.
+const LATE_TWIN_NS: u64 = 1_000_000_000;
 
 /// One response of a thread.
 #[derive(Debug)]
@@ -75,9 +79,9 @@ impl<'a> Joined<'a> {
 pub(super) fn join<'a>(thread: &Thread<'a>, turns: &Turns) -> (Vec<Joined<'a>>, Vec<String>) {
     let (seen, quarantined) = collect(thread);
     let of = |source| seen.iter().filter(move |s| s.source == source);
-    let mut joined: Vec<Joined<'a>> = transcript_responses(of(SourceKind::Transcript));
+    let mut joined: Vec<Joined<'a>> = transcript_responses(of(SourceKind::Transcript), thread.meta().is_some());
     let covered = covered_turns(thread, &joined);
-    add_hooks(&mut joined, of(SourceKind::Hook), &covered);
+    add_hooks(&mut joined, of(SourceKind::Hook), &covered, registrations(thread));
     add_otlp(&mut joined, of(SourceKind::Otlp).collect(), turns);
     joined.sort_by(|a, b| order(a).cmp(&order(b)));
     (joined, quarantined)
@@ -137,10 +141,14 @@ fn describe(o: &Observation, r: &Response, why: Quarantine) -> String {
 }
 
 /// Transcript records, each once: a fork's copy stands only where the original is gone.
-fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>) -> Vec<Joined<'a>> {
+///
+/// A copy without a turn (Codex before 0.101) has no name in common with its original. It stands where nothing of the thread's
+/// own transcript was seen, and may then be of a parent of this thread: a fork of a fork does not tell.
+fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>, own: bool) -> Vec<Joined<'a>> {
     let mut records: BTreeMap<(Option<&str>, Option<&str>), &Seen<'a>> = BTreeMap::new();
     let mut contradicted = BTreeSet::new();
-    for s in seen {
+    let nameless = |s: &&Seen<'a>| s.response.replayed && s.response.turn.is_none();
+    for s in seen.filter(|s| !own || !nameless(s)) {
         let id = (s.response.turn.as_deref(), s.response.response_id.as_deref());
         if let Some(known) = records.get(&id).copied() {
             if known.response.usage != s.response.usage {
@@ -155,6 +163,7 @@ fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>) ->
     let join = |(id, s): (_, &Seen<'a>)| {
         let mut joined = Joined::new(s, s.time, s.response.turn.clone());
         joined.conflict |= contradicted.contains(&id);
+        joined.ambiguous |= nameless(&s);
         joined
     };
     let mut joined: Vec<_> = records.into_iter().map(join).collect();
@@ -172,20 +181,49 @@ fn covered_turns(thread: &Thread<'_>, joined: &[Joined<'_>]) -> BTreeSet<String>
     turns.chain(joined.iter().filter_map(|j| j.turn.clone())).collect()
 }
 
+/// How often hooks ran for each tool call of a thread, at least: once, or never seen, tells nothing of other events.
+fn registrations(thread: &Thread<'_>) -> usize {
+    let mut runs: HashMap<(Option<&str>, &str), usize> = HashMap::new();
+    for o in thread.observations.iter().filter(|o| o.source == SourceKind::Hook) {
+        if let Body::ToolCall(call) = &o.body {
+            *runs.entry((call.turn.as_deref(), &call.call_id)).or_default() += 1;
+        }
+    }
+    runs.into_values().min().unwrap_or(1)
+}
+
 /// What two registrations of one hook have in common: turn, tokens and the payload's hash.
 type Payload<'s> = (Option<&'s str>, TokenUsage, u64);
+
+/// The first run of a hook for a response, and how many ran in all.
+#[derive(Clone, Copy)]
+struct First {
+    time: Timestamp,
+    pid: u32,
+    runs: usize,
+    at: usize,
+}
+
+impl First {
+    fn has_twin(&self, time: Timestamp, pid: u32, registrations: usize) -> bool {
+        let apart = self.time.distance(time);
+        let late = self.runs < registrations && apart <= LATE_TWIN_NS;
+        self.pid != pid && (apart <= TWIN_NS || late)
+    }
+}
 
 fn add_hooks<'s, 'a: 's>(
     joined: &mut Vec<Joined<'a>>,
     hooks: impl Iterator<Item = &'s Seen<'a>>,
     covered: &BTreeSet<String>,
+    registrations: usize,
 ) {
     let mut free: HashMap<(Option<&str>, TokenUsage), VecDeque<usize>> = HashMap::new();
     for (i, j) in joined.iter().enumerate() {
         let turn = j.transcript.and_then(|r| r.turn.as_deref());
         free.entry((turn, j.usage)).or_default().push_back(i);
     }
-    let mut last: HashMap<Payload<'_>, (Timestamp, u32, usize)> = HashMap::new();
+    let mut last: HashMap<Payload<'_>, First> = HashMap::new();
     for s in hooks {
         let turn = s.response.turn.as_deref();
         if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {
@@ -198,12 +236,13 @@ fn add_hooks<'s, 'a: 's>(
             continue;
         }
         let (pid, hash) = s.response.hook.unwrap_or_default();
-        let twin = last.get(&(turn, s.response.usage, hash)).copied();
-        if let Some((_, _, at)) = twin.filter(|(time, p, _)| time.distance(s.time) <= TWIN_NS && *p != pid) {
-            joined[at].ambiguous = true;
+        let payload = (turn, s.response.usage, hash);
+        if let Some(first) = last.get_mut(&payload).filter(|first| first.has_twin(s.time, pid, registrations)) {
+            first.runs += 1;
+            joined[first.at].ambiguous = true;
             continue;
         }
-        last.insert((turn, s.response.usage, hash), (s.time, pid, joined.len()));
+        last.insert(payload, First { time: s.time, pid, runs: 1, at: joined.len() });
         let time = turn.and_then(uuid_v7_millis).map_or(s.time, Timestamp::from_millis);
         joined.push(Joined::new(s, time, turn.map(str::to_string)));
     }
@@ -213,7 +252,8 @@ fn add_otlp<'a>(joined: &mut Vec<Joined<'a>>, seen: Vec<&Seen<'a>>, turns: &Turn
     let mut left = seen;
     // Exact times first, then the wide windows of what has only its turn's time.
     for (exact, near) in [(true, CLOSE_NS), (true, NEAR_NS), (false, NEAR_NS)] {
-        left = pair_otlp(joined, left, |j| (has_exact_time(j) == exact).then(|| window(j, turns, near)));
+        let far = exact && near > CLOSE_NS;
+        left = pair_otlp(joined, left, far, |j| (has_exact_time(j) == exact).then(|| window(j, turns, near)));
     }
     for s in left {
         joined.push(Joined::new(s, s.time, turns.at(s.time).map(str::to_string)));
@@ -221,12 +261,16 @@ fn add_otlp<'a>(joined: &mut Vec<Joined<'a>>, seen: Vec<&Seen<'a>>, turns: &Turn
 }
 
 /// Pairs records with responses of the same vector that have a window; gives back the records left over, still in order.
+/// Pairs that are `far` apart are marked if there are other responses of the same vector.
 fn pair_otlp<'s, 'a>(
     joined: &mut [Joined<'a>],
     seen: Vec<&'s Seen<'a>>,
+    far: bool,
     window: impl Fn(&Joined<'a>) -> Option<Window>,
 ) -> Vec<&'s Seen<'a>> {
     let mut open: HashMap<TokenUsage, (Vec<Window>, Vec<usize>)> = HashMap::new();
+    let mut equal: HashMap<TokenUsage, usize> = HashMap::new();
+    joined.iter().for_each(|j| *equal.entry(j.usage).or_default() += 1);
     for (i, j) in joined.iter().enumerate().filter(|(_, j)| j.otlp.is_none()) {
         if let Some(window) = window(j) {
             let (windows, places) = open.entry(j.usage).or_default();
@@ -249,7 +293,10 @@ fn pair_otlp<'s, 'a>(
     let mut left = Vec::new();
     for (s, place) in seen.into_iter().zip(taken) {
         match place {
-            Some(i) => joined[i].add_otlp(s),
+            Some(i) => {
+                joined[i].add_otlp(s);
+                joined[i].ambiguous |= far && equal.get(&s.response.usage).is_some_and(|n| *n > 1);
+            }
             None => left.push(s),
         }
     }

@@ -200,6 +200,60 @@ fn a_subagent_is_part_of_its_parents_session() {
     check(session, &json!({"responses": 5, "tool_calls": 3, "team": "platform"}));
 }
 
+/// Twelve responses with the same tokens in one turn stay twelve, whatever sees them.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn twelve_equal_responses_are_twelve() {
+    let twelve = || MockModel::start(equals(12));
+    // All sources, hooks registered twice: the transcript tells how many there were.
+    let (env, model) = (TestEnv::new(), twelve());
+    let mut server = env.serve(&[]);
+    Codex::new(&env, &model).hook(HOOK).twice().otel(server.otel()).exec(&["do the same thing"]);
+    let all = env.run(&["report", "monthly", "--format", "json"]).ok().json();
+    check_totals(&all, &model.served());
+    assert_eq!(sources(&all), json!({"hook+otlp+transcript": 12}));
+    check(&all["coverage"], &json!({"ambiguous": 0, "conflicts": 0}));
+
+    // Hooks alone.
+    for (twice, ambiguous) in [(false, 0), (true, 12)] {
+        let (env, model) = (TestEnv::new(), twelve());
+        std::fs::create_dir_all(env.home()).unwrap();
+        std::fs::write(env.home().join("config.toml"), "channel = \"api\"\n").unwrap();
+        let codex = Codex::new(&env, &model).hidden_home().hook(HOOK);
+        let mut codex = if twice { codex.twice() } else { codex };
+        codex.exec(&["--ephemeral", "do the same thing"]);
+        let hooks = env.run(&["report", "monthly", "--format", "json"]).ok().json();
+        check_totals(&hooks, &model.served());
+        assert_eq!(sources(&hooks), json!({"hook": 12}));
+        check(&hooks["coverage"], &json!({"ambiguous": ambiguous}));
+    }
+}
+
+/// Two sessions at once in one folder, alike in everything.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn two_sessions_at_once_are_two() {
+    let env = TestEnv::new();
+    let of = |task: &'static str| equals(4).into_iter().map(move |step| step.when(task));
+    let model = MockModel::start(of("TASK-ONE").chain(of("TASK-TWO")).collect());
+    let mut server = env.serve(&[]);
+    let otel = server.otel();
+    std::thread::scope(|scope| {
+        for (home, task) in [("codex", "TASK-ONE"), ("other", "TASK-TWO")] {
+            let mut codex = Codex::new(&env, &model).home(home).hook(HOOK).otel(otel.clone());
+            scope.spawn(move || codex.exec(&[task]));
+        }
+    });
+    let sessions = env.run(&["report", "session", "--format", "json"]).ok().json();
+    check_totals(&sessions, &model.served());
+    assert_eq!(sources(&sessions), json!({"hook+otlp+transcript": 8}));
+    let [one, other] = rows(&sessions) else { panic!("two sessions: {sessions:#}") };
+    for session in [one, other] {
+        check(session, &json!({"responses": 4, "turns": 1, "prompts": 1, "tool_calls": 3}));
+    }
+    check(&sessions["coverage"], &json!({"ambiguous": 0, "conflicts": 0}));
+}
+
 /// Three responses with a command and a patch.
 fn first_turn() -> Vec<Step> {
     vec![
@@ -215,6 +269,12 @@ fn second_turn() -> Vec<Step> {
         Step::shell("call_3", "exit 3").usage(tokens(13_000, 12_544, 0, 61, 33)),
         Step::message("done again").usage(tokens(13_100, 12_544, 100, 55, 0)),
     ]
+}
+
+/// As many responses of one turn with the same tokens, a moment apart.
+fn equals(n: usize) -> Vec<Step> {
+    let calls = (1..n).map(|i| Step::shell(&format!("call_{i}"), "sleep 0.15"));
+    calls.chain([Step::message("done")]).map(|step| step.usage(tokens(12_000, 4_096, 0, 350, 128))).collect()
 }
 
 /// Three responses of the parent and two of the child that it starts and waits for.

@@ -171,6 +171,31 @@ fn a_file_that_was_rewritten_is_read_anew() {
 }
 
 #[test]
+fn one_record_with_two_contents_is_a_conflict_that_everyone_sees() {
+    let t = Transcript::new(1);
+    let (one, other) = (t.record(10), t.record(10).replace("\"input_tokens\":10", "\"input_tokens\":11"));
+    assert_ne!(one, other);
+    let import_both = |contents: [&String; 2]| {
+        let env = TestEnv::new();
+        write(&t.path(&env), t.head() + contents[0] + &t.record(500));
+        let _ = import(&env);
+        write(&env.codex_home().join("archived_sessions").join(t.name()), t.head() + contents[1] + &t.record(500));
+        let again = env.run(&["import"]).ok();
+        assert!(again.stderr.contains("warning: 1 observations contradict stored ones"), "{again}");
+        env
+    };
+    let (env, turned) = (import_both([&one, &other]), import_both([&other, &one]));
+    // It is one response, whichever content came first, and it is not added twice.
+    let found = report(&env);
+    assert_eq!((&found["totals"]["responses"], &found["coverage"]["conflicts"]), (&json!(2), &json!(1)), "{found:#}");
+    assert_eq!((&found["rows"], &found["totals"]), (&report(&turned)["rows"], &report(&turned)["totals"]));
+    let table = env.run(&["report", "session"]).ok();
+    assert!(table.to_string().contains("1 responses on which sources disagree"), "{table}");
+    let shown = env.run(&["show", "last"]).ok();
+    assert_eq!(shown.stdout.matches(" conflict").count(), 1, "{shown}");
+}
+
+#[test]
 fn a_bad_file_does_not_stop_the_others() {
     let (env, good) = (TestEnv::new(), Transcript::new(2));
     write(&good.path(&env), good.head() + &good.record(1));

@@ -64,6 +64,82 @@ fn two_equal_responses_that_two_sources_saw_one_of_stay_two_when_times_say_so() 
     assert_eq!(outline(&hooked), [seen(5, "hook", 0), seen(5, "otlp", 60_500)]);
 }
 
+/// Twelve equal responses of one turn, of which each source lost another one.
+#[test]
+fn equal_responses_of_which_each_source_lost_another_are_all_there_or_marked() {
+    let (t, u) = (thread(1), turn(0));
+    let start = starts(SourceKind::Transcript, &t, &u);
+    let run = |gap: i64, kept: [fn(i64) -> bool; 3]| {
+        let of = |n: usize| (0..12).filter(move |i| kept[n](*i));
+        let records = of(0).map(|i| tur(&t, &u, &format!("r{i}"), gap * i, 5));
+        let exported = of(1).map(|i| otlp(&t, gap * i + 2, 5));
+        let hooked = of(2).map(|i| hook(&t, &u, gap * i + 9, u32::try_from(i).unwrap(), 5));
+        let all: Vec<_> = records.chain(exported).chain(hooked).chain([start.clone()]).collect();
+        let all = responses(&all);
+        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+    };
+    // Two seconds and more apart, times tell; what both of the others lost the transcript has.
+    assert_eq!(run(2_500, [|i| i != 3, |i| i != 5, |i| i != 7]), (12, 0));
+    assert_eq!(run(2_500, [|_| true, |i| i % 2 == 0, |i| i % 3 == 0]), (12, 0));
+    assert_eq!(run(2_500, [|i| i > 5, |i| i < 6, |_| true]), (12, 0));
+    // Closer together a record of the one may be a late one of the other: one fewer, and the report says so.
+    assert_eq!(run(100, [|i| i != 3, |i| i != 5, |i| i != 7]), (11, 1));
+    assert_eq!(run(100, [|i| i != 3, |_| true, |_| true]), (12, 0));
+    assert_eq!(run(100, [|_| true, |i| i != 5, |i| i != 7]), (12, 0));
+}
+
+#[test]
+fn twelve_equal_responses_that_only_hooks_saw_are_twelve() {
+    let (t, u) = (thread(1), turn(0));
+    let run = |gap: i64, registered: i64| {
+        let seen = (0..12).flat_map(|i| (0..registered).map(move |n| (gap * i + 3 * n, i * registered + n)));
+        let seen = seen.map(|(ms, pid)| hook(&t, &u, ms, u32::try_from(pid).unwrap(), 5));
+        let all = responses(&seen.chain([starts(SourceKind::Hook, &t, &u)]).collect::<Vec<_>>());
+        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+    };
+    assert_eq!(run(200, 1), (12, 0));
+    assert_eq!(run(200, 2), (12, 12), "registered for the user and for the machine");
+    assert_eq!(run(200, 3), (12, 12), "and for the project");
+}
+
+#[test]
+fn on_a_busy_machine_tool_calls_tell_how_often_hooks_are_registered() {
+    let (t, u) = (thread(1), turn(0));
+    // The second registration is up to 200 ms late, and the next response comes soon after.
+    let run = |calls: i64| {
+        let seen = (0..24).map(|n| hook(&t, &u, 300 * (n / 2) + 40 * (n % 2) * (n % 6), u32::try_from(n).unwrap(), 5));
+        let call = |n: i64| {
+            let c = ToolCall { call_id: format!("c{}", n / calls), turn: Some(u.clone()), ..ToolCall::default() };
+            observe(&t, SourceKind::Hook, key(&format!("call {n}")), at(300 * n), Body::ToolCall(Box::new(c)))
+        };
+        let all: Vec<_> = seen.chain((0..11 * calls).map(call)).chain([starts(SourceKind::Hook, &t, &u)]).collect();
+        let all = responses(&all);
+        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+    };
+    assert_eq!(run(2), (12, 12));
+    assert_eq!(run(1), (20, 4), "nothing tells that these are twins");
+}
+
+#[test]
+fn two_sessions_at_once_that_are_alike_stay_two() {
+    let (one, other, u) = (thread(1), thread(2), turn(0));
+    // The ids of turns differ in life; here not even they do.
+    let of = |t: &ThreadId, late: i64| {
+        let mut all = vec![starts(SourceKind::Transcript, t, &u)];
+        for i in 0..12 {
+            let (ms, pid) = (100 * i, u32::try_from(2 * i + late).unwrap());
+            all.extend([tur(t, &u, &format!("r{i}"), ms, 5), otlp(t, ms + late, 5), hook(t, &u, ms + late, pid, 5)]);
+        }
+        all
+    };
+    let mut all = [of(&one, 1), of(&other, 2)].concat();
+    // The keys of the tests are made of less than those of sources.
+    all.iter_mut().for_each(|o| o.key = key(&format!("{:?} {}", o.key, o.thread)));
+    let facts = facts(&all);
+    assert_eq!(facts.iter().map(|s| s.responses.len()).collect::<Vec<_>>(), [12, 12]);
+    assert!(facts.iter().flat_map(|s| &s.responses).all(|r| r.evidence.name() == ALL && !r.ambiguous));
+}
+
 #[test]
 fn a_lost_record_is_not_replaced_by_that_of_a_later_equal_response() {
     let (t, u) = (thread(1), turn(0));
@@ -161,6 +237,29 @@ fn a_forks_copy_stands_only_where_the_original_is_gone() {
     let mut many = copy(5);
     many.key = key("copy in another fork");
     assert_eq!(outline(&[copy(5), many, otlp(&t, 9_000, 5), hook(&t, &u, 9_001, 1, 5)]), [seen(5, ALL, 0)]);
+}
+
+#[test]
+fn a_copy_without_a_turn_stands_only_where_the_threads_own_transcript_is_gone() {
+    let t = thread(1);
+    let copy = |n: u32, input| {
+        let mut o = with(tur(&t, "", "", -999, input), |r| {
+            (r.turn, r.response_id) = (None, Some(format!("#{n}")));
+            (r.replayed, r.from_token_count) = (true, true);
+        });
+        o.key = key(&format!("copy {n}"));
+        o
+    };
+    let copies = [copy(1, 5), copy(2, 5), copy(3, 6)];
+    let stand_in = responses(&copies);
+    assert_eq!((stand_in.len(), stand_in.iter().all(|r| r.ambiguous)), (3, true));
+    // OTLP saw them when they were made, long before the fork.
+    let exported: Vec<_> = [(10, 5), (900_000, 5), (950_000, 6)].map(|(ms, n)| otlp(&t, ms, n)).into();
+    assert_eq!(responses(&[&copies[..], &exported].concat()).len(), 3);
+    let own = with(tur(&t, "", "", 7, 5), |r| (r.turn, r.response_id) = (None, Some("#1".into())));
+    let there = [&copies[..], &[own, meta(&t, Meta::default())]].concat();
+    assert_eq!(outline(&there), [seen(5, "transcript", 7)]);
+    assert!(!responses(&there)[0].ambiguous);
 }
 
 #[test]

@@ -146,9 +146,21 @@ proptest! {
     }
 
     #[test]
-    fn losing_otlp_changes_nothing_of_what_transcripts_hold(reals in prop::collection::vec(real(), 0..16)) {
+    fn losing_any_of_the_other_sources_changes_nothing_of_what_transcripts_hold(
+        reals in prop::collection::vec(real(), 0..16),
+        lost in prop::collection::vec(any::<bool>(), 100),
+    ) {
         let all = observations(&reals);
-        let without: Vec<_> = all.iter().filter(|o| o.source != SourceKind::Otlp).cloned().collect();
-        prop_assert_eq!(held(&responses(&all)), held(&responses(&without)));
+        let whole = responses(&all);
+        for source in [SourceKind::Otlp, SourceKind::Hook] {
+            let none: Vec<_> = all.iter().filter(|o| o.source != source).cloned().collect();
+            let some = all.iter().zip(&lost).filter(|(o, lost)| o.source != source || !**lost);
+            let some: Vec<_> = some.map(|(o, _)| o.clone()).collect();
+            for left in [none, some] {
+                let left = responses(&left);
+                prop_assert_eq!(held(&whole), held(&left));
+                prop_assert!(left.len() <= whole.len());
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
+use super::copied::Copied;
 use super::head::{Head, START, Worth, without_long_texts};
+use super::known::is_unused;
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::model::{
@@ -16,8 +18,9 @@ use std::collections::BTreeMap;
 pub struct State {
     /// The file's own thread.
     thread: Option<ThreadId>,
-    /// Parents whose `session_meta` was copied into the file.
+    /// Parents whose `session_meta` was copied into the file, the nearest first.
     parents: Vec<ThreadId>,
+    copied: Copied,
     provider: Option<String>,
     model: Option<String>,
     effort: Option<String>,
@@ -81,7 +84,7 @@ impl Reader {
     /// Whether this is a `token_count` of a thread whose own records say it all.
     fn is_counted(&self, head: &Head<'_>) -> bool {
         let of = |owner: &ThreadId| self.state.places.get(owner).is_some_and(|p| p.closed);
-        head.kind == "event_msg" && head.part == Some("token_count") && self.owner_of_turn().is_some_and(of)
+        head.kind == "event_msg" && head.part == Some("token_count") && self.owner_of(None).is_some_and(of)
     }
 
     /// Reads the payload of a line of the usual form alone. `None`, and nothing has changed, if it is not what it seems.
@@ -144,6 +147,12 @@ impl Reader {
         }
     }
 
+    pub(super) fn unknown_part(&mut self, kind: &str, part: &str) {
+        if !is_unused(kind, part) {
+            self.count("transcript.unknown_type");
+        }
+    }
+
     fn count(&mut self, name: &str) {
         *self.counters.entry(name.to_string()).or_default() += 1;
     }
@@ -162,17 +171,20 @@ impl Reader {
         self.state.thread.clone()
     }
 
-    /// Whether the current turn is a copy of a parent's: it is older than the file's thread.
-    pub(super) fn is_copy(&self) -> bool {
-        self.owner_of_turn().is_some_and(|owner| Some(owner) != self.state.thread.as_ref())
+    /// Whether a line of this time is a copy of a parent's: its turn is older than the file's thread.
+    pub(super) fn is_copy(&self, time: Option<Timestamp>) -> bool {
+        self.owner_of(time).is_some_and(|owner| Some(owner) != self.state.thread.as_ref())
     }
 
-    /// The thread that a turn in this file belongs to: the youngest of the file's own and its parents that is not younger
-    /// than the turn. Only files with a parent's `session_meta` hold foreign turns.
-    fn owner_of_turn(&self) -> Option<&ThreadId> {
+    /// The thread that a line of the current turn belongs to: the youngest of the file's own and its parents that is not
+    /// younger than the turn, and without a turn the nearest parent as long as the copy goes on. Only files with a parent's
+    /// `session_meta` hold foreign lines.
+    fn owner_of(&self, time: Option<Timestamp>) -> Option<&ThreadId> {
         let own = self.state.thread.as_ref()?;
-        let turn = self.state.turn.as_deref().and_then(uuid_v7_millis);
-        let (Some(turn), false) = (turn, self.state.parents.is_empty()) else { return Some(own) };
+        let Some(parent) = self.state.parents.first() else { return Some(own) };
+        let Some(turn) = self.state.turn.as_deref().and_then(uuid_v7_millis) else {
+            return Some(if self.state.copied.holds(time) { parent } else { own });
+        };
         let all = std::iter::once(own).chain(&self.state.parents);
         let older = all.filter(|t| t.created_millis().is_some_and(|created| created <= turn));
         older.max_by_key(|t| t.created_millis()).or(self.state.parents.last())
@@ -184,6 +196,7 @@ impl Reader {
             if !self.state.parents.contains(&id) {
                 self.state.parents.push(id);
             }
+            self.state.copied.begin(time);
             return;
         }
         self.state.thread = Some(id.clone());
@@ -223,9 +236,9 @@ impl Reader {
             return;
         }
         self.state.turn = Some(turn.clone());
-        let Some(owner) = self.owner_of_turn().cloned() else { return };
+        let Some(owner) = self.owner_of(time).cloned() else { return };
         self.state.counts.start_turn();
-        if !self.is_copy() {
+        if !self.is_copy(time) {
             let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
             let key = KeyBuilder::new("turn").part(owner.as_str()).part(&turn);
             self.see(&owner, key, time, Body::Turn(Turn { turn }));
@@ -268,8 +281,8 @@ impl Reader {
         replayed: bool,
         from_token_count: bool,
     ) {
-        // A copy carries the time of the fork; the turn's own time is the same in every copy.
-        let copied = turn.as_deref().and_then(uuid_v7_millis).map(Timestamp::from_millis);
+        // A copy carries the time of the fork; that of the turn, else of the thread, is the same in every copy.
+        let copied = turn.as_deref().and_then(uuid_v7_millis).or(thread.created_millis()).map(Timestamp::from_millis);
         let time = if replayed { copied.or(time) } else { time };
         let kind = if replayed { "tur-copy" } else { "tur" };
         let key = KeyBuilder::new(kind).part(thread.as_str()).part(turn.as_deref().unwrap_or("")).part(&id);
@@ -313,27 +326,32 @@ impl Reader {
             "exec_command_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("Bash")),
             "patch_apply_end" => self.tool_end(&serde_json::from_slice(payload)?, time, Some("apply_patch")),
             "mcp_tool_call_end" => self.tool_end(&serde_json::from_slice(payload)?, time, None),
-            _ => {}
+            _ => self.unknown_part("event_msg", part),
         }
         Ok(())
     }
 
     fn token_count(&mut self, event: &TokenCount, time: Option<Timestamp>) {
-        let Some(owner) = self.owner_of_turn().cloned() else { return self.count("transcript.no_thread") };
+        let Some(owner) = self.owner_of(time).cloned() else { return self.count("transcript.no_thread") };
         let turn = self.state.turn.clone();
         let continues = self.state.counted.replace(owner.clone()).is_none_or(|last| last == owner);
         let Some(usage) = self.state.counts.take(event.info.0.as_ref(), continues) else { return };
+        let prompt = self.state.copied.response(time);
+        if prompt.is_some() {
+            self.prompt(prompt, None);
+        }
+        let owner = self.owner_of(time).cloned().unwrap_or(owner);
         let place = self.state.places.entry(owner.clone()).or_default();
         if !place.closed {
             let index = place.next(turn.as_deref());
-            let replayed = self.is_copy();
+            let replayed = self.is_copy(time);
             self.response(&owner, turn, format!("#{index}"), usage, time, replayed, true);
         }
     }
 
     fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
         let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
-        if !self.is_copy() {
+        if !self.is_copy(time) {
             let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);
             let body = TurnEnd { turn, aborted, duration_ms: event.duration_ms.0 };
             self.see(&own, key, time, Body::TurnEnd(body));
@@ -342,10 +360,12 @@ impl Reader {
 
     pub(super) fn prompt(&mut self, time: Option<Timestamp>, item: Option<&str>) {
         let Some(own) = self.own() else { return };
-        if self.is_copy() {
-            return;
-        }
         let turn = self.state.turn.clone();
+        if self.is_copy(time) {
+            return if turn.is_none() {
+                self.state.copied.prompt(time)
+            };
+        }
         let key = KeyBuilder::new("prompt").part(own.as_str()).part(turn.as_deref().unwrap_or(""));
         let key = match item {
             Some(id) => key.part(id),

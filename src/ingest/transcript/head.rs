@@ -3,6 +3,7 @@
 //! Codex writes `{"timestamp":...,"type":...,"payload":{"type":...` in this order, with `ordinal` after the timestamp in
 //! newer versions. A line that looks different is parsed as a whole: the head only ever saves work.
 
+use super::known::is_unused;
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
@@ -55,7 +56,7 @@ impl<'a> Head<'a> {
             ("session_meta" | "turn_context" | "token_usage_record", _) => Worth::Payload,
             ("response_item", Some(part)) if is_call(part) => Worth::Payload,
             ("event_msg", Some(part)) if is_event(part) => Worth::Payload,
-            ("response_item" | "event_msg", Some(_)) => Worth::Nothing,
+            (kind, Some(part)) if is_unused(kind, part) => Worth::Nothing,
             ("world_state" | "compacted" | "inter_agent_communication_metadata", _) => Worth::Nothing,
             _ => Worth::Unknown,
         }

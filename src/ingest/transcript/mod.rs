@@ -4,12 +4,16 @@
 //! - The first `session_meta` is the file's own; later ones are copies of a parent's.
 //! - `token_usage_record` (from 0.153) names thread, turn and response itself. Legacy forks copy the parent's records, so a
 //!   record belongs to the thread that it names, whatever file it stands in.
+//! - What else a legacy fork copied is told by its turn, which is older than the fork; before 0.101, where turns have no ids,
+//!   by its times, which are all the same.
 //! - Model and effort of a record are those of the nearest `turn_context` before it in the file; the tier is that of the
 //!   last `thread_settings_applied`.
 //! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself.
 
+mod copied;
 mod decode;
 mod head;
+mod known;
 #[cfg(test)]
 mod tests;
 mod token_count;

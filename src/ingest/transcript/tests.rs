@@ -190,6 +190,53 @@ fn a_forks_first_count_may_be_a_stale_copy_of_its_parents_last() {
     assert_eq!(found, [(PARENT.to_string(), 10, "#1".to_string()), (OWN.to_string(), 20, "#1".to_string())]);
 }
 
+/// The same at a moment of its own, in milliseconds.
+fn after(ms: u32, line: &str) -> String {
+    line.replace("38.000Z", &format!("{}.{:03}Z", 38 + ms / 1000, ms % 1000))
+}
+
+/// What Codex 0.98 writes of a turn: no id, and an event before each response that repeats the last.
+fn nameless_turn(from: u32, to: u32, last: (u64, u64), now: (u64, u64)) -> Vec<String> {
+    let context = line("turn_context", r#"{"model":"m"}"#);
+    let stale = if last.1 == 0 { event("token_count", r#","info":null"#) } else { token_count(last.0, last.1) };
+    let lines = [(from, event("user_message", "")), (from, context), (to, stale)];
+    let lines = lines.into_iter().chain([(to, call(&format!("c{}", now.1))), (to, token_count(now.0, now.1))]);
+    lines.map(|(ms, line)| after(ms, &line)).collect()
+}
+
+#[test]
+fn what_a_fork_copied_without_turn_ids_is_its_parents() {
+    let head = [after(0, &meta(OWN)), after(3, &meta(PARENT))];
+    let copied = [nameless_turn(3, 4, (0, 0), (10, 10)), nameless_turn(4, 4, (10, 10), (20, 30))].concat();
+    let own = [nameless_turn(9, 990, (20, 30), (20, 50)), nameless_turn(5_000, 5_500, (20, 50), (7, 57))].concat();
+    let reader = read(&[&head[..], &copied, &own].concat());
+    let all: Vec<_> = responses(&reader.observations)
+        .into_iter()
+        .map(|(o, r)| (o.thread.as_str(), r.usage.input, r.replayed, r.response_id.clone().unwrap_or_default()))
+        .collect();
+    let of = |thread, input, replayed, id: &str| (thread, input, replayed, id.to_string());
+    let expected =
+        [of(PARENT, 10, true, "#1"), of(PARENT, 20, true, "#2"), of(OWN, 20, false, "#1"), of(OWN, 7, false, "#2")];
+    assert_eq!(all, expected);
+    let kinds = |wanted: fn(&Body) -> bool| reader.observations.iter().filter(|o| wanted(&o.body)).count();
+    assert_eq!(kinds(|b| matches!(b, Body::ToolCall(_))), 2);
+    assert_eq!(kinds(|b| matches!(b, Body::Prompt(_))), 2);
+    // Another fork gives the same copies the same key and time, whenever it was made.
+    let later: Vec<_> = head.iter().chain(&copied).map(|l| l.replace("02:30:38", "03:44:55")).collect();
+    let copies = |r: &Reader| responses(&r.observations).iter().map(|(o, _)| (*o).clone()).collect::<Vec<_>>();
+    assert_eq!(copies(&read(&later)), copies(&reader)[..2]);
+}
+
+#[test]
+fn a_machine_that_pauses_within_a_copy_mistakes_one_response_at_most() {
+    let head = [after(0, &meta(OWN)), after(0, &meta(PARENT))];
+    let turn = |n: u32, ms| nameless_turn(ms, ms, (10, 10 * u64::from(n)), (10, 10 * u64::from(n) + 10));
+    let paused: Vec<_> = (0..20).flat_map(|n| turn(n, if n < 7 { n } else { n + 400 })).collect();
+    let reader = read(&[&head[..], &paused].concat());
+    let own = responses(&reader.observations).iter().filter(|(_, r)| !r.replayed).count();
+    assert_eq!(own, 1);
+}
+
 #[test]
 fn a_response_id_that_comes_again_is_another_response() {
     let again = |turn| record(OWN, turn, "same", 5);

@@ -34,7 +34,9 @@ impl Counts {
         let first = !std::mem::replace(&mut self.seen, true);
         let new_turn = std::mem::take(&mut self.turn_is_new);
         let Some(info) = info else {
+            // A process without totals: one that resumed before 0.79 starts them anew, so an equal one is no copy.
             self.stale_copies |= first;
+            self.last_total = None;
             return None;
         };
         let total = info.total_token_usage.0.as_ref()?;
@@ -93,6 +95,17 @@ mod tests {
         c.start_turn();
         assert_eq!(c.take(Some(&info(20, 30)), true), None, "the copy at the resumed turn's start");
         assert!(c.take(Some(&info(5, 35)), true).is_some());
+    }
+
+    #[test]
+    fn an_equal_response_after_a_resume_that_lost_the_totals_is_a_new_one() {
+        // Codex 0.42 to 0.77: each process starts with an event without numbers.
+        let mut c = Counts::default();
+        for _ in 0..3 {
+            assert_eq!(c.take(None, true), None);
+            assert!(c.take(Some(&info(10, 10)), true).is_some());
+            assert!(c.take(Some(&info(10, 10)), true).is_none());
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ impl Reader {
     ) -> serde_json::Result<()> {
         if is_call(kind) {
             self.call(kind, &serde_json::from_slice(payload)?, time);
+        } else {
+            self.unknown_part("response_item", kind);
         }
         Ok(())
     }
@@ -59,7 +61,7 @@ impl Reader {
 
     fn tool_call(&mut self, kind: &str, call: ToolCall, time: Option<Timestamp>) {
         let Some(own) = self.own() else { return };
-        if self.is_copy() {
+        if self.is_copy(time) {
             return;
         }
         let key = KeyBuilder::new(kind).part(own.as_str()).part(call.turn.as_deref().unwrap_or("")).part(&call.call_id);

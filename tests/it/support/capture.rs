@@ -46,14 +46,29 @@ impl Capture {
     /// One capture of Codex 0.169.
     #[track_caller]
     pub fn named(name: &str) -> Capture {
-        let folder = fixtures().join("captures").join(name);
+        Self::of("captures", name)
+    }
+
+    /// One capture in a folder of the fixtures.
+    #[track_caller]
+    pub fn of(folder: &str, name: &str) -> Capture {
+        let folder = fixtures().join(folder).join(name);
         assert!(folder.is_dir(), "no capture is called {name}");
         Capture { name: name.to_owned(), folder }
     }
 
     /// What a ledger of all sources must hold.
     pub fn expected(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.folder.join("expected.json")).unwrap()).unwrap()
+        self.json("expected.json")
+    }
+
+    /// What the scripted model served.
+    pub fn truth(&self) -> Value {
+        self.json("truth.json")
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.folder.join(name)).unwrap()).unwrap()
     }
 
     /// The OTLP requests in order of arrival.
@@ -64,6 +79,23 @@ impl Capture {
             Request { content_type, body: std::fs::read(path).unwrap() }
         };
         entries(&self.folder.join("otlp")).into_iter().map(request).collect()
+    }
+
+    /// The transcripts by path, unpacked.
+    pub fn transcripts(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let read = |path: PathBuf| {
+            let bytes = std::fs::read(&path).unwrap();
+            let packed = path.extension().is_some_and(|e| e == "zst");
+            let text = if packed { zstd::decode_all(bytes.as_slice()).unwrap() } else { bytes };
+            (path, text)
+        };
+        let transcript = |path: &PathBuf| name_of(path).starts_with("rollout-");
+        files(&self.folder.join("codex_home")).into_iter().filter(transcript).map(read).collect()
+    }
+
+    /// The hook payloads in order, as they were captured.
+    pub fn payloads(&self) -> Vec<Vec<u8>> {
+        entries(&self.folder.join("hooks")).into_iter().map(|path| std::fs::read(path).unwrap()).collect()
     }
 
     /// The bodies of the OTLP requests in order of arrival.
@@ -119,6 +151,14 @@ impl Capture {
 }
 
 impl Request {
+    pub fn is_json(&self) -> bool {
+        self.content_type == "application/json"
+    }
+
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     /// Sends it; the answer must be 200.
     #[track_caller]
     pub fn send(&self, server: &Server) {

@@ -44,6 +44,8 @@ pub struct Codex<'a> {
     model: &'a MockModel,
     home: PathBuf,
     hook: Option<String>,
+    /// How often the hook is registered at each event.
+    registrations: usize,
     otel: toml::Table,
     retries: u32,
     runs: u32,
@@ -57,18 +59,28 @@ impl<'a> Codex<'a> {
             trace_exporter = "none"
             metrics_exporter = "none"
         };
-        Self { env, model, home: env.codex_home(), hook: None, otel, retries: 0, runs: 0 }
+        Self { env, model, home: env.codex_home(), hook: None, registrations: 1, otel, retries: 0, runs: 0 }
     }
 
     /// A Codex home that the program under test is not told of.
     pub fn hidden_home(self) -> Self {
-        Self { home: self.env.root().join("hidden"), ..self }
+        self.home("hidden")
+    }
+
+    /// A Codex home of this name in the test's folder.
+    pub fn home(self, name: &str) -> Self {
+        Self { home: self.env.root().join(name), ..self }
     }
 
     /// Runs this program at every event.
     pub fn hook(self, program: &str) -> Self {
         // Codex hands the command to a shell.
         Self { hook: Some(format!("'{program}'")), ..self }
+    }
+
+    /// The hook is registered twice, as by the user and by the administrator.
+    pub fn twice(self) -> Self {
+        Self { registrations: 2, ..self }
     }
 
     /// The `[otel]` table, as `codex-tally serve` prints it.
@@ -93,7 +105,7 @@ impl<'a> Codex<'a> {
         std::fs::create_dir_all(&self.home).expect("a Codex home");
         std::fs::write(self.home.join("config.toml"), self.config()).expect("config.toml is written");
         self.runs += 1;
-        let log = self.env.root().join(format!("codex-{}.log", self.runs));
+        let log = self.home.with_extension(format!("{}.log", self.runs));
         let file = File::create(&log).expect("a log of the run");
         let mut command = self.command();
         command.args(args).stdout(file.try_clone().expect("a second handle")).stderr(file);
@@ -144,7 +156,9 @@ trust_level = "trusted"
             for event in EVENTS {
                 let command = toml::Value::from(hook.as_str());
                 let lines = format!("type = \"command\"\ncommand = {command}\ntimeout = 3\n");
-                write!(config, "\n[[hooks.{event}]]\n[[hooks.{event}.hooks]]\n{lines}").expect("text takes text");
+                for _ in 0..self.registrations {
+                    write!(config, "\n[[hooks.{event}]]\n[[hooks.{event}.hooks]]\n{lines}").expect("text takes text");
+                }
             }
         }
         let otel = toml::Table::from_iter([("otel".to_owned(), toml::Value::Table(self.otel.clone()))]);

@@ -9,6 +9,7 @@ pub mod grpc;
 mod http;
 pub mod memory_store;
 pub mod mock_model;
+pub mod observed;
 pub mod otlp_messages;
 pub mod server;
 pub mod test_sink;
