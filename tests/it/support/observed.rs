@@ -1,15 +1,15 @@
 //! Captures as observations, without any process: what the programs would store of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use codex_tally::ingest::exchange::{Decoder, Encoder, Item};
 use codex_tally::ingest::hook::{Environment, Identity, decode_line, reduce};
 use codex_tally::ingest::otlp::{ClientHeaders, decode_json, decode_protobuf};
 use codex_tally::ingest::transcript::{Reader, State, thread_of_path};
-use codex_tally::ledger::{Ledger, Options, build};
-use codex_tally::model::Observation;
+use codex_tally::ledger::{Ledger, Options, build, rollups};
+use codex_tally::model::{Observation, SessionRollup};
 use codex_tally::pricing::PriceBook;
-use codex_tally::report::{Bucket, Dimension, Input, Range, format, grouped, sessions, show};
+use codex_tally::report::{Bucket, Dimension, Grouped, Range, Sessions, format, show};
 
 use super::Capture;
 use super::otlp_messages::transcode;
@@ -82,17 +82,20 @@ pub fn ledger(observations: &[Observation]) -> Ledger {
 /// The facts, and the bytes of all reports on them.
 pub fn all_that_is_said(observations: &[Observation]) -> String {
     let ledger = ledger(observations);
-    let counters = Default::default();
-    let input = Input { sessions: &ledger.sessions, lines: &ledger.lines, counters: &counters };
+    let rollups = rollups(observations, &Options::default(), PriceBook::builtin()).unwrap();
     let mut said = format!("{:#?}", ledger.sessions).into_bytes();
-    let mut reports = vec![sessions(input, Range::default())];
-    reports.extend(
-        [Bucket::Day, Bucket::Week, Bucket::Month].map(|b| grouped(input, b, Dimension::COST, Range::default())),
-    );
-    reports.push(grouped(input, Bucket::Month, &[Dimension::Tool], Range::default()));
+    let mut sessions = Sessions::new(Range::default());
+    rollups.iter().for_each(|r| sessions.add(&SessionRollup::decode(&r.bytes).unwrap()));
+    let mut reports = vec![sessions.report(&BTreeMap::new())];
+    let cost = [Bucket::Day, Bucket::Week, Bucket::Month].map(|bucket| (bucket, Dimension::COST));
+    for (bucket, by) in cost.into_iter().chain([(Bucket::Month, &[Dimension::Tool][..])]) {
+        let mut report = Grouped::new(bucket, by, Range::default());
+        rollups.iter().for_each(|r| report.add(&SessionRollup::decode(&r.bytes).unwrap()));
+        reports.push(report.report(&BTreeMap::new()));
+    }
     for report in &reports {
         said.extend([format::csv(report), format::json(report), format::table(report, None).into_bytes()].concat());
     }
-    ledger.sessions.iter().for_each(|session| said.extend(show(input, session).into_bytes()));
+    ledger.sessions.iter().for_each(|session| said.extend(show(session, &ledger.lines).into_bytes()));
     String::from_utf8(said).unwrap()
 }
