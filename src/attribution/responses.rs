@@ -8,7 +8,7 @@ use super::pairing::{Window, around, pair};
 use super::threads::Thread;
 use super::turns::Turns;
 use crate::model::{
-    Body, Evidence, Observation, Quarantine, Response, SourceKind, Timestamp, TokenUsage, uuid_v7_millis,
+    Body, Evidence, Key, Observation, Quarantine, Response, SourceKind, Timestamp, TokenUsage, uuid_v7_millis,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -41,6 +41,8 @@ pub(super) struct Joined<'a> {
     pub hook: Option<&'a Response>,
     pub ambiguous: bool,
     pub conflict: bool,
+    /// The observations behind it.
+    pub keys: Vec<(SourceKind, Key)>,
 }
 
 impl<'a> Joined<'a> {
@@ -57,11 +59,13 @@ impl<'a> Joined<'a> {
             hook: by(SourceKind::Hook),
             ambiguous: false,
             conflict: seen.conflict,
+            keys: vec![(seen.source, seen.key)],
         }
     }
 
     fn add_otlp(&mut self, seen: &Seen<'a>) {
         self.otlp = Some(seen.response);
+        self.keys.push((seen.source, seen.key));
         self.evidence.add(SourceKind::Otlp);
         self.conflict |= seen.conflict;
         if self.transcript.is_none() {
@@ -94,6 +98,7 @@ fn order<'j>(j: &'j Joined<'_>) -> (Timestamp, Option<&'j str>, Option<&'j str>,
 /// One record of a response.
 struct Seen<'a> {
     source: SourceKind,
+    key: Key,
     time: Timestamp,
     response: &'a Response,
     conflict: bool,
@@ -117,7 +122,7 @@ fn collect<'a>(thread: &Thread<'a>) -> (Vec<Seen<'a>>, Vec<String>) {
             match response.usage.check() {
                 Err(why) => quarantined.push(describe(o, response, why)),
                 Ok(()) if !std::mem::replace(&mut stands, true) => {
-                    seen.push(Seen { source: o.source, time: o.time, response, conflict });
+                    seen.push(Seen { source: o.source, key: o.key, time: o.time, response, conflict });
                 }
                 Ok(()) => {}
             }
@@ -228,6 +233,7 @@ fn add_hooks<'s, 'a: 's>(
         let turn = s.response.turn.as_deref();
         if let Some(i) = free.get_mut(&(turn, s.response.usage)).and_then(VecDeque::pop_front) {
             joined[i].hook = Some(s.response);
+            joined[i].keys.push((s.source, s.key));
             joined[i].evidence.add(SourceKind::Hook);
             joined[i].conflict |= s.conflict;
             continue;
@@ -240,6 +246,7 @@ fn add_hooks<'s, 'a: 's>(
         if let Some(first) = last.get_mut(&payload).filter(|first| first.has_twin(s.time, pid, registrations)) {
             first.runs += 1;
             joined[first.at].ambiguous = true;
+            joined[first.at].keys.push((s.source, s.key));
             continue;
         }
         last.insert(payload, First { time: s.time, pid, runs: 1, at: joined.len() });

@@ -9,8 +9,9 @@ use super::tools;
 use super::turns::{Turns, turn_facts};
 use crate::model::{
     Body, Observation, ResponseFact, Rule, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId,
-    Timestamp,
+    Timestamp, TurnCostFact, parse_pico,
 };
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the configuration adds to what was observed.
@@ -37,6 +38,7 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
     let client = client(group, &claims);
     let agents: BTreeMap<ThreadId, String> = group.threads.iter().map(|t| (t.id.clone(), agent(group, t))).collect();
     let (started, ended) = span(group);
+    let (turn_costs, quarantined) = turn_costs(group);
     let mut fact = SessionFact {
         session: group.session.clone(),
         auxiliary,
@@ -51,8 +53,8 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         tool_calls: tools::tool_calls(group, &agents),
         unmetered_attempts: 0,
         api_errors: 0,
-        quarantined: Vec::new(),
-        turn_costs: turn_costs(group),
+        quarantined,
+        turn_costs,
         client,
     };
     let root_providers = Providers::of(group.root());
@@ -102,6 +104,9 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         c.options.default_channel,
         &c.options.providers,
     );
+    let mut keys = j.keys.clone();
+    keys.sort_by_key(|(source, _)| Reverse(*source));
+    let keys = keys.into_iter().map(|(_, key)| key).collect();
     ResponseFact {
         thread: c.thread.id.clone(),
         session: c.group.session.clone(),
@@ -121,6 +126,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         owner: c.claims.owner(j.time, &c.options.rules),
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
+        keys,
     }
 }
 
@@ -222,10 +228,23 @@ fn thread_fact(
     }
 }
 
-fn turn_costs(group: &Group<'_>) -> Vec<(String, String)> {
-    let of = |o: &Observation| match &o.body {
-        Body::TurnCost(cost) => Some((cost.turn.clone(), cost.estimated_usd.clone())),
-        _ => None,
-    };
-    group.observations().filter_map(of).collect()
+/// What Codex says of each turn, the last word on it; and what of that is no amount.
+fn turn_costs(group: &Group<'_>) -> (Vec<TurnCostFact>, Vec<String>) {
+    let (mut last, mut strange): (BTreeMap<&str, TurnCostFact>, _) = (BTreeMap::new(), Vec::new());
+    for o in group.observations() {
+        let Body::TurnCost(cost) = &o.body else { continue };
+        match parse_pico(&cost.estimated_usd, 12) {
+            Ok(pico_usd) => {
+                let (turn, model, speed) = (cost.turn.clone(), cost.model.clone(), cost.speed.clone());
+                let fact = TurnCostFact { turn, time: o.time, pico_usd, model, speed };
+                let known = last.get(cost.turn.as_str());
+                if known.is_none_or(|known| (known.time, known.pico_usd) <= (fact.time, fact.pico_usd)) {
+                    last.insert(&cost.turn, fact);
+                }
+            }
+            Err(why) => strange.push(format!("the reported cost of turn {}: {why}", cost.turn)),
+        }
+    }
+    strange.sort();
+    (last.into_values().collect(), strange)
 }

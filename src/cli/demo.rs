@@ -163,9 +163,9 @@ fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
         anyhow::Ok(report.report(&all.counters))
     };
     out::data(format::table(&monthly(&brief)?, out::width()).as_bytes())?;
-    let (session, lines) = all.one(SHOWN)?;
+    let shown = all.one(SHOWN)?;
     out::data(b"\n")?;
-    out::data(report::show(&session, &lines).as_bytes())?;
+    out::data(report::show(&shown.session, &shown.lines).as_bytes())?;
     let csv = dir.join(format!("cost-{PERIOD}.csv"));
     let full = monthly(Dimension::COST)?;
     write_file(&csv, &format::csv(&full))?;

@@ -1,17 +1,19 @@
-//! `ledger`: what reports are made of, dropped and computed anew, or compared with what was observed.
+//! `ledger`: what reports are made of: compared with what was observed, computed anew, and explained line by line.
 
 use super::context::Context;
 use super::out;
-use super::sessions::{computed, refresh};
+use super::sessions::{Sessions, computed, refresh};
 use crate::cache::{self, Finding};
-use crate::report::format::thousands;
+use crate::model::Line;
+use crate::report::{self, format::thousands};
+use anyhow::bail;
 use std::process::ExitCode;
 
 /// Check or rebuild what reports are made of
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   codex-tally ledger verify
-  codex-tally ledger rebuild")]
+  codex-tally ledger explain last/3f2a9c417be0")]
 pub(super) enum Command {
     /// Compute every session anew from what was observed, and compare it with what reports use
     #[command(after_help = "Example:
@@ -25,39 +27,79 @@ Exit 0 if all is as it should be, 1 if a session is not; `codex-tally ledger reb
 
 Nothing is lost: everything that is dropped is computed from observations, which stay as they are.")]
     Rebuild,
+    /// Explain one response: who saw it, the raw identifiers, the price, the formula with numbers, the owner with reasons
+    #[command(after_help = "Example, with a line that `show` prints at the end of each response:
+  codex-tally ledger explain 01a1fbc1/3f2a9c417be0")]
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// A session (an id, a unique part of one, or `last`), a slash, and a line, or the beginning of one, or a response id
+    #[arg(value_name = "SESSION/LINE")]
+    line: String,
+    /// Do not read what is new first
+    #[arg(long)]
+    no_import: bool,
+}
+
+fn explain(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let Some((session, wanted)) = args.line.split_once('/') else {
+        return Ok(out::misused("write SESSION/LINE, for example last/3f2a; `codex-tally show last` lists the lines"));
+    };
+    let found = Sessions::ready(context, args.no_import)?.one(session)?;
+    let fits = |line: &&Line| {
+        let r = &line.response;
+        r.response_id.as_deref() == Some(wanted) || r.keys.iter().any(|key| key.hex().starts_with(wanted))
+    };
+    let lines: Vec<&Line> = found.lines.iter().filter(fits).collect();
+    match (wanted, lines.as_slice()) {
+        ("", _) | (_, []) => {
+            bail!("session {} has no line `{wanted}`; `codex-tally show {session}` lists them", found.session.session)
+        }
+        (_, [line]) => out::data(report::explain(&found.session, line, &found.observations).as_bytes())?,
+        (_, many) => bail!("{} lines of the session begin with `{wanted}`; give more of it", many.len()),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Verify => verify(context),
+        Command::Rebuild => rebuild(context),
+        Command::Explain(args) => explain(context, args),
+    }
+}
+
+fn verify(context: &Context) -> anyhow::Result<ExitCode> {
+    let inputs = context.inputs()?;
+    let mut store = context.open()?;
+    refresh(&mut store, &inputs)?;
+    let mut shown = out::Progress::new();
+    let mut findings = 0_u64;
+    let mut found = |finding: Finding| {
+        findings += 1;
+        out::talk(&finding.to_string());
+    };
+    let compared = cache::verify(&store, &inputs, &mut found, &mut |p| shown.show(|| computed(p)))?;
+    drop(shown);
+    let compared = thousands(compared);
+    if findings == 0 {
+        out::talk(&format!("{compared} sessions and auxiliary threads are what was observed"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let findings = thousands(findings);
+    out::talk(&format!("{findings} of {compared} sessions and auxiliary threads are not what was observed"));
+    out::talk("hint: `codex-tally ledger rebuild` computes them anew");
+    Ok(ExitCode::FAILURE)
+}
+
+fn rebuild(context: &Context) -> anyhow::Result<ExitCode> {
     let inputs = context.inputs()?;
     let mut store = context.open()?;
     let mut shown = out::Progress::new();
-    let mut findings = 0_u64;
-    let compared = match command {
-        Command::Verify => {
-            refresh(&mut store, &inputs)?;
-            let mut found = |finding: Finding| {
-                findings += 1;
-                out::talk(&finding.to_string());
-            };
-            cache::verify(&store, &inputs, &mut found, &mut |p| shown.show(|| computed(p)))?
-        }
-        Command::Rebuild => cache::rebuild(&mut store, &inputs, &mut |p| shown.show(|| computed(p)))?,
-    };
+    let computed = cache::rebuild(&mut store, &inputs, &mut |p| shown.show(|| computed(p)))?;
     drop(shown);
-    let sessions = thousands(compared);
-    match command {
-        Command::Rebuild => out::talk(&format!("{sessions} sessions and auxiliary threads computed anew")),
-        Command::Verify if findings == 0 => {
-            out::talk(&format!("{sessions} sessions and auxiliary threads are what was observed"));
-        }
-        Command::Verify => {
-            out::talk(&format!(
-                "{} of {sessions} sessions and auxiliary threads are not what was observed",
-                thousands(findings)
-            ));
-            out::talk("hint: `codex-tally ledger rebuild` computes them anew");
-            return Ok(ExitCode::FAILURE);
-        }
-    }
+    out::talk(&format!("{} sessions and auxiliary threads computed anew", thousands(computed)));
     Ok(ExitCode::SUCCESS)
 }

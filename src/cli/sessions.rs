@@ -4,7 +4,7 @@ use super::context::{Context, say_problems};
 use super::out;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
-use crate::model::{Line, SessionFact, SessionRollup, ThreadId, Timestamp};
+use crate::model::{Line, Observation, SessionFact, SessionRollup, ThreadId, Timestamp};
 use crate::report::Range;
 use crate::report::format::thousands;
 use crate::store::sqlite::SqliteStore;
@@ -20,6 +20,14 @@ const NAMED: usize = 10;
 
 /// A day in nanoseconds: no time zone is further away from UTC.
 const DAY: i64 = 24 * 3_600_000_000_000;
+
+/// One session with all that is known of it.
+pub(super) struct One {
+    pub session: SessionFact,
+    /// In the order of time.
+    pub lines: Vec<Line>,
+    pub observations: Vec<Observation>,
+}
 
 /// All sessions of a store.
 pub(super) struct Sessions {
@@ -76,14 +84,15 @@ impl Sessions {
         Ok(())
     }
 
-    /// One session with its lines: by its id, or that of one of its threads, or a part of one, or `last`.
-    pub fn one(&self, id: &str) -> anyhow::Result<(SessionFact, Vec<Line>)> {
+    /// One session: by its id, or that of one of its threads, or a part of one, or `last`.
+    pub fn one(&self, id: &str) -> anyhow::Result<One> {
         let session = self.find(id)?;
         let threads = self.store.family(std::slice::from_ref(&session))?;
         let observations = self.store.observations_of(&threads)?;
         let ledger = ledger::build(&observations, self.inputs.options(), self.inputs.book());
         let found = ledger.sessions.into_iter().find(|s| s.session == session);
-        Ok((found.context("the session has just changed; try again")?, ledger.lines))
+        let session = found.context("the session has just changed; try again")?;
+        Ok(One { session, lines: ledger.lines, observations })
     }
 
     fn find(&self, id: &str) -> anyhow::Result<ThreadId> {

@@ -10,18 +10,24 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   codex-tally show last
-  codex-tally show 01a1fbc1
+  codex-tally show 01a1fbc1 --responses
   codex-tally show 70a1f37fabfe --no-import")]
 pub(super) struct Args {
     /// A session or thread id, a unique part of one, or `last`
     id: String,
+    /// Explain each response as `ledger explain` does
+    #[arg(long)]
+    responses: bool,
     /// Do not read what is new first
     #[arg(long)]
     no_import: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    let (session, lines) = Sessions::ready(context, args.no_import)?.one(&args.id)?;
-    out::data(report::show(&session, &lines).as_bytes())?;
+    let found = Sessions::ready(context, args.no_import)?.one(&args.id)?;
+    out::data(report::show(&found.session, &found.lines).as_bytes())?;
+    for line in found.lines.iter().filter(|_| args.responses) {
+        out::data(format!("\n{}", report::explain(&found.session, line, &found.observations)).as_bytes())?;
+    }
     Ok(ExitCode::SUCCESS)
 }

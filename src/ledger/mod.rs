@@ -38,7 +38,7 @@ pub fn rollups(observations: &[Observation], options: &Options, book: &PriceBook
     let rollup = |mut session: SessionFact| {
         let responses = std::mem::take(&mut session.responses);
         let lines: Vec<Line> = responses.into_iter().map(|r| line(r, book)).collect();
-        rollup(&session, &lines)
+        rollup(&session, &lines, book)
     };
     sessions.map(rollup).collect()
 }

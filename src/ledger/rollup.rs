@@ -1,21 +1,24 @@
 //! A session's facts and lines added up for reports.
 
 use crate::model::{
-    Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, Rollup, SessionFact, SessionRollup, Slot, Status,
-    Sums, ThreadId, Timestamp, TokenUsage, ToolCallFact, ToolRow, Traits, TurnRow, Unit, UsageRow,
+    Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, ReportedRow, Rollup, SessionFact, SessionRollup,
+    Slot, Status, Sums, ThreadId, Timestamp, TokenUsage, ToolCallFact, ToolRow, Traits, TurnCostFact, TurnRow, Unit,
+    UsageRow,
 };
+use crate::pricing::{CallFee, PriceBook};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Adds up a session. The lines are those of its responses.
 ///
 /// # Errors
 /// The rollup cannot be encoded, which would be a fault of this program.
-pub(super) fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Rollup> {
+pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) -> anyhow::Result<Rollup> {
     let names: Vec<Names> = lines.iter().map(Names::of).collect();
     let mut keys = Table::default();
     let line_keys: Vec<u32> = lines.iter().zip(&names).map(|(l, n)| keys.index(line_keys(l, n))).collect();
     let (usage, rows) = usage(lines, &line_keys);
-    let tools = tools(session, lines, &line_keys, &mut keys);
+    let tools = tools(session, lines, &line_keys, &mut keys, book);
+    let reported = reported(session, lines, &line_keys, &mut keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
     let (traits, coverage) = coverage(lines, &names);
     let o = &session.owner;
@@ -38,6 +41,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line]) -> anyhow::Result<Ro
         traits,
         coverage,
         tools,
+        reported,
     };
     Ok(Rollup {
         session: session.session.clone(),
@@ -162,6 +166,7 @@ fn sums(line: &Line) -> Sums {
         credits: list(Unit::Credit),
         api_equivalent: line.priced.api_equivalent.map(pico),
         contract_usd: line.priced.contract.map(pico),
+        ..Sums::default()
     }
 }
 
@@ -216,21 +221,49 @@ fn tools<'a>(
     lines: &'a [Line],
     line_keys: &[u32],
     keys: &mut Table<Keys<'a>>,
+    book: &PriceBook,
 ) -> Vec<ToolRow<'a>> {
     let callers = Callers::of(lines);
     let mut rows: BTreeMap<(Slot, u32, &str), ToolRow<'a>> = BTreeMap::new();
     for call in &session.tool_calls {
-        let keys = callers.of_call(call).map_or_else(|| keys.index(session_keys(session)), |line| line_keys[line]);
+        let caller = callers.of_call(call);
+        let keys = caller.map_or_else(|| keys.index(session_keys(session)), |line| line_keys[line]);
         let slot = Slot::of(call.time);
         let name = call.name.as_str();
-        let new = ToolRow { slot, keys, name, calls: 0, failures: 0, unknown: 0, duration_ms: 0 };
+        let new = ToolRow { slot, keys, name, ..ToolRow::default() };
         let row = rows.entry((slot, keys, name)).or_insert(new);
         row.calls += 1;
         row.failures += u64::from(call.outcome == Outcome::Failure);
         row.unknown += u64::from(call.outcome == Outcome::Unknown);
         row.duration_ms = row.duration_ms.saturating_add(call.duration_ms.unwrap_or(0));
+        let channel = caller.map_or(Channel::Unknown, |line| lines[line].response.channel);
+        match book.call_fee(channel, name) {
+            CallFee::None => {}
+            CallFee::Known(fee) => row.fees_usd = Some(row.fees_usd.unwrap_or(0) + i128::from(fee.pico)),
+            CallFee::Unknown => row.unpriced += 1,
+        }
     }
     rows.into_values().collect()
+}
+
+/// What Codex said that turns cost, each in the place of the turn's last response.
+fn reported<'a>(
+    session: &'a SessionFact,
+    lines: &'a [Line],
+    line_keys: &[u32],
+    keys: &mut Table<Keys<'a>>,
+) -> Vec<ReportedRow> {
+    let row = |cost: &TurnCostFact| {
+        let mut of_turn = lines.iter().enumerate().filter(|(_, l)| l.response.turn.as_deref() == Some(&cost.turn));
+        let amounts = of_turn.clone().map(|(_, line)| sums(line).list_usd);
+        let (slot, keys) = match of_turn.next_back() {
+            Some((i, line)) => (Slot::of(line.response.time), line_keys[i]),
+            None => (Slot::of(cost.time), keys.index(session_keys(session))),
+        };
+        let list_usd = amounts.reduce(|a, b| Some(a? + b?)).flatten();
+        ReportedRow { slot, keys, reported_usd: cost.pico_usd.into(), list_usd }
+    };
+    session.turn_costs.iter().map(row).collect()
 }
 
 /// Finds the response that made a tool call: the last one of the thread before the call ended, else its first.

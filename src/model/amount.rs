@@ -78,6 +78,12 @@ pub fn format_pico(pico: i128) -> String {
     format!("{sign}{}.{:012}", abs / SCALE, abs % SCALE)
 }
 
+/// A rate as people write it. Pico-units per token are micro-units per 1M tokens: a decimal with up to 6 digits after the point.
+pub fn per_million(pico_per_token: i64) -> String {
+    let text = format!("{}.{:06}", pico_per_token / 1_000_000, pico_per_token % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", format_pico(self.pico.into()), self.unit)

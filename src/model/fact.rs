@@ -1,6 +1,6 @@
 //! Facts: what happened, each thing once, derived from all observations of a session.
 
-use super::{Channel, Owner, ServiceTier, SourceKind, ThreadId, Timestamp, TokenUsage};
+use super::{Channel, Key, Owner, ServiceTier, SourceKind, ThreadId, Timestamp, TokenUsage};
 use std::collections::BTreeMap;
 
 /// Which sources saw a fact.
@@ -77,6 +77,15 @@ pub struct ResponseFact {
     pub client: String,
     /// The thread is not linked to any session (title requests).
     pub auxiliary: bool,
+    /// The keys of the observations that tell of it, the best source's first.
+    pub keys: Vec<Key>,
+}
+
+impl ResponseFact {
+    /// A short name by which it can be asked for: unique in its thread, and the same as long as its best source is.
+    pub fn line_id(&self) -> String {
+        self.keys.first().map(Key::short).unwrap_or_default()
+    }
 }
 
 /// How a tool call ended.
@@ -143,6 +152,21 @@ pub struct TurnFact {
     pub state: &'static str,
 }
 
+/// What Codex says that a turn cost (seen in 0.169, of processes that live for minutes).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnCostFact {
+    /// The turn.
+    pub turn: String,
+    /// When it was said.
+    pub time: Timestamp,
+    /// The amount, in pico-USD.
+    pub pico_usd: i64,
+    /// The model that the server named.
+    pub model: Option<String>,
+    /// The served speed.
+    pub speed: Option<String>,
+}
+
 /// One thread of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThreadFact {
@@ -191,8 +215,8 @@ pub struct SessionFact {
     pub api_errors: u64,
     /// Records whose tokens cannot be true, with the reason.
     pub quarantined: Vec<String>,
-    /// What Codex said that turns cost: turn, USD as sent.
-    pub turn_costs: Vec<(String, String)>,
+    /// What Codex said that turns cost.
+    pub turn_costs: Vec<TurnCostFact>,
 }
 
 /// How complete and certain a report is. Every report shows it.
@@ -214,6 +238,8 @@ pub struct Coverage {
     pub stale_price: u64,
     /// API responses that the user's contract list has no price of.
     pub uncontracted_responses: u64,
+    /// Calls of hosted tools whose fee no public list says (a ChatGPT login, an unknown channel).
+    pub unpriced_tool_calls: u64,
     /// Responses whose sources disagree.
     pub conflicts: u64,
     /// Responses with two possible readings.

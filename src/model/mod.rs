@@ -12,8 +12,10 @@ mod time;
 mod usage;
 mod zone;
 
-pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico};
-pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact};
+pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
+pub use fact::{
+    Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
+};
 pub use ids::{SourceKind, ThreadId, uuid_v7_millis};
 pub use line::{Channel, Line, LineClass, Priced, RateUsed, Status, Unpriced};
 pub use observation::{
@@ -21,7 +23,9 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
-pub use rollup::{CoverageRow, Keys, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow};
+pub use rollup::{
+    CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow,
+};
 pub use rule::{Matcher, Rule, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};

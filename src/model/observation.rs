@@ -9,6 +9,18 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub [u8; 16]);
 
+impl Key {
+    /// In hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// So much of it that two of one thread hardly ever share it.
+    pub fn short(&self) -> String {
+        self.hex()[..12].to_string()
+    }
+}
+
 /// Builds a [`Key`] from the identifying parts. Never put team, header, encoding, position, receive time or path in.
 pub struct KeyBuilder(Sha256);
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A quarter of an hour since the Unix epoch. The days of every time zone begin with one (the offsets of all zones in use
 /// since 1972 are whole quarters), so that rows by slot serve reports in any zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slot(i32);
 
@@ -50,6 +50,12 @@ pub struct Sums {
     pub api_equivalent: Option<i128>,
     /// API usage on the user's contract list, in USD.
     pub contract_usd: Option<i128>,
+    /// Fees of hosted tool calls on the public list, in USD; in no other sum.
+    pub tool_fees_usd: Option<i128>,
+    /// What Codex said that turns cost, in USD.
+    pub reported_usd: Option<i128>,
+    /// The list cost of the turns that Codex said a cost of, where all of their responses have one in USD.
+    pub reported_list_usd: Option<i128>,
 }
 
 impl std::ops::AddAssign for Sums {
@@ -59,6 +65,9 @@ impl std::ops::AddAssign for Sums {
         add(&mut self.credits, o.credits);
         add(&mut self.api_equivalent, o.api_equivalent);
         add(&mut self.contract_usd, o.contract_usd);
+        add(&mut self.tool_fees_usd, o.tool_fees_usd);
+        add(&mut self.reported_usd, o.reported_usd);
+        add(&mut self.reported_list_usd, o.reported_list_usd);
     }
 }
 
@@ -96,7 +105,7 @@ impl From<TokenSums> for TokenUsage {
 }
 
 /// The calls of one tool that ended in the same slot, after responses with the same keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolRow<'a> {
     /// When.
     pub slot: Slot,
@@ -112,6 +121,23 @@ pub struct ToolRow<'a> {
     pub unknown: u64,
     /// How long they took together, in milliseconds, as far as it is known.
     pub duration_ms: u64,
+    /// Their fees, if they are calls of a hosted tool with a known one.
+    pub fees_usd: Option<i128>,
+    /// How many are calls of a hosted tool without a known fee.
+    pub unpriced: u64,
+}
+
+/// What Codex said that a turn cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedRow {
+    /// When its last response was.
+    pub slot: Slot,
+    /// The index of the keys of that response.
+    pub keys: u32,
+    /// The amount in pico-USD.
+    pub reported_usd: i128,
+    /// The list cost of the same turn, if all of its responses have one in USD.
+    pub list_usd: Option<i128>,
 }
 
 /// Responses of one slot that are equally certain and complete.
@@ -200,6 +226,8 @@ pub struct SessionRollup<'a> {
     /// Its tool calls, by slot, keys and name.
     #[serde(borrow)]
     pub tools: Vec<ToolRow<'a>>,
+    /// What Codex said that its turns cost.
+    pub reported: Vec<ReportedRow>,
 }
 
 impl<'a> SessionRollup<'a> {
@@ -214,7 +242,8 @@ impl<'a> SessionRollup<'a> {
     /// From the bytes of [`SessionRollup::encode`]; nothing if they are not such bytes. Indexes are those of what is there.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let made: Self = postcard::from_bytes(bytes).ok()?;
-        let mut keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
+        let keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
+        let mut keys = keys.chain(made.reported.iter().map(|r| r.keys));
         let places: usize = made.turns.iter().map(|t| t.places as usize).sum();
         let mut traits = made.coverage.iter().map(|r| r.traits);
         let whole = keys.all(|k| (k as usize) < made.keys.len())
@@ -237,7 +266,8 @@ impl<'a> SessionRollup<'a> {
     /// The first and the last slot that has anything of it.
     pub fn span(&self) -> (Slot, Slot) {
         let slots = self.usage.iter().map(|r| r.slot).chain(self.tools.iter().map(|r| r.slot));
-        let slots = slots.chain(self.turns.iter().filter_map(|t| t.started));
+        let slots =
+            slots.chain(self.turns.iter().filter_map(|t| t.started)).chain(self.reported.iter().map(|r| r.slot));
         let began = Slot::of(self.started);
         slots.fold((began, began), |(first, last), slot| (first.min(slot), last.max(slot)))
     }

@@ -119,6 +119,18 @@ impl PriceBook {
         self.fees.get(name).map(|fee| fee.per_call)
     }
 
+    /// The fee for a call of a tool after a response of this channel. Hosted tools run on the provider's side and are billed by
+    /// the call; their public fees are those of the API.
+    pub fn call_fee(&self, channel: Channel, tool: &str) -> CallFee {
+        match (channel, self.fee(tool)) {
+            (Channel::Api, Some(fee)) => CallFee::Known(fee),
+            (Channel::Local, _) => CallFee::None,
+            (_, Some(_)) => CallFee::Unknown,
+            (_, None) if HOSTED.contains(&tool) => CallFee::Unknown,
+            (_, None) => CallFee::None,
+        }
+    }
+
     /// SHA-256 (hex) of the text that the book was read from.
     pub fn hash(&self) -> &str {
         &self.hash
@@ -133,6 +145,20 @@ impl Model {
         }
     }
 }
+
+/// What a tool call is billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFee {
+    /// Nothing: it ran on the user's machine.
+    None,
+    /// This.
+    Known(Amount),
+    /// Something, or nothing: no public list says.
+    Unknown,
+}
+
+/// Tools of the provider that Codex 0.169 can ask for.
+const HOSTED: [&str; 3] = ["web_search", "file_search", "image_generation"];
 
 /// The price on a response's own list.
 fn own(rated: Rated) -> Priced {

@@ -2,7 +2,7 @@
 
 use super::book::PriceBook;
 use super::rate::{Period, Rates, TierRates};
-use crate::model::{Day, ServiceTier, Unit};
+use crate::model::{Day, ServiceTier, Unit, per_million};
 use std::fmt;
 
 /// The rates of one model on one list in one period, tier and context class.
@@ -144,10 +144,4 @@ impl Row<'_> {
 
 fn before(day: Day) -> Day {
     Day(day.0.pred_opt().unwrap_or(day.0))
-}
-
-/// Pico-units per token are micro-units per 1M tokens: a decimal with up to 6 digits after the point.
-fn per_million(rate: i64) -> String {
-    let text = format!("{}.{:06}", rate / 1_000_000, rate % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

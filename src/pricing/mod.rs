@@ -13,7 +13,7 @@ mod rate;
 mod resolve;
 mod wire;
 
-pub use book::PriceBook;
+pub use book::{CallFee, PriceBook};
 pub use describe::{DescribeError, PriceRow};
 pub use findings::{Finding, Level};
 pub use load::PriceBookError;

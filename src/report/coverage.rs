@@ -28,6 +28,7 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, range: Range, d
         ];
         flags.into_iter().filter(|(is, _)| *is).for_each(|(_, count)| *count += n);
     }
+    c.unpriced_tool_calls += session.tools.iter().filter(|row| days.has(row.slot)).map(|row| row.unpriced).sum::<u64>();
     if range.has(session.started) {
         c.unmetered_attempts += session.unmetered_attempts;
         c.quarantined += session.quarantined;

@@ -163,9 +163,15 @@ impl<'b> Grouped<'b> {
         for row in &session.tools {
             let Some(day) = self.days.day(row.slot) else { continue };
             let group = self.group(session, &mut met, (row.keys, day, by_tool.then_some(row.name)));
-            self.groups[group].measures.tool_calls += row.calls;
+            self.groups[group].measures.add_tool(row);
             self.groups[group].tools.add(row);
-            self.totals.tool_calls += row.calls;
+            self.totals.add_tool(row);
+        }
+        for row in &session.reported {
+            let Some(day) = self.days.day(row.slot) else { continue };
+            let group = self.group(session, &mut met, (row.keys, day, None));
+            self.groups[group].measures.add_reported(row);
+            self.totals.add_reported(row);
         }
         super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
     }

@@ -1,7 +1,7 @@
 //! The numbers of a row: token counts as integers, money as integers of pico-units.
 
 use super::table::{Cell, Column, Kind};
-use crate::model::{Sums, TokenUsage, UsageRow};
+use crate::model::{ReportedRow, Sums, TokenUsage, ToolRow, UsageRow};
 
 /// What a row adds up. `sessions` and `turns` are distinct counts, so that rows need not add: who adds a session counts them.
 #[derive(Debug, Clone, Default)]
@@ -9,7 +9,7 @@ pub(super) struct Measures {
     pub sessions: u64,
     pub turns: u64,
     pub responses: u64,
-    pub tool_calls: u64,
+    tool_calls: u64,
     usage: TokenUsage,
     sums: Sums,
     unpriced_tokens: u64,
@@ -21,6 +21,16 @@ impl Measures {
         self.usage += row.usage.into();
         self.sums += row.sums;
         self.unpriced_tokens += row.unpriced_tokens;
+    }
+
+    pub fn add_tool(&mut self, row: &ToolRow<'_>) {
+        self.tool_calls += row.calls;
+        self.sums += Sums { tool_fees_usd: row.fees_usd, ..Sums::default() };
+    }
+
+    pub fn add_reported(&mut self, row: &ReportedRow) {
+        let (reported_usd, reported_list_usd) = (Some(row.reported_usd), row.list_usd);
+        self.sums += Sums { reported_usd, reported_list_usd, ..Sums::default() };
     }
 
     /// The totals of a report: of no responses at all they are 0, which is no guess.
@@ -51,6 +61,9 @@ impl Measures {
             amount(s.api_equivalent),
             count(self.unpriced_tokens),
             amount(s.contract_usd),
+            amount(s.tool_fees_usd),
+            amount(s.reported_usd),
+            amount(s.reported_list_usd),
         ]
     }
 }
@@ -76,5 +89,8 @@ pub(super) fn columns() -> Vec<Column> {
         amount("api_equivalent_usd", Some("API equiv.")),
         count("unpriced_tokens", Some("unpriced")),
         amount("contract_usd", Some("contract USD")),
+        amount("tool_fees_usd", Some("fees USD")),
+        amount("reported_usd", Some("reported USD")),
+        amount("reported_list_usd", Some("list of these")),
     ]
 }

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod days;
+mod explain;
 pub mod format;
 mod grouped;
 mod measures;
@@ -9,6 +10,7 @@ mod sessions;
 mod show;
 mod table;
 
+pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};
 pub use sessions::Sessions;
 pub use show::show;

@@ -35,22 +35,21 @@ impl Sessions {
         let mut is_in =
             |turn: &TurnRow, rows: &[u32]| turn.started.is_some_and(|s| days.has(s)) || rows.iter().any(of_turn);
         let turns: u64 = session.turns().filter(|(turn, rows)| is_in(turn, rows)).map(|(turn, _)| turn.turns).sum();
-        let (mut calls, mut failures) = (0, 0);
-        for row in session.tools.iter().filter(|row| days.has(row.slot)) {
-            calls += row.calls;
-            failures += row.failures;
-        }
+        let tools: Vec<_> = session.tools.iter().filter(|row| days.has(row.slot)).collect();
+        let reported: Vec<_> = session.reported.iter().filter(|row| days.has(row.slot)).collect();
         let started = self.range.has(session.started);
-        if !rows.contains(&true) && calls == 0 && turns == 0 && !started {
+        if !rows.contains(&true) && tools.is_empty() && reported.is_empty() && turns == 0 && !started {
             return;
         }
+        let failures = tools.iter().map(|row| row.failures).sum();
         let usage = || session.usage.iter().zip(&rows).filter(|(_, is_in)| **is_in).map(|(row, _)| row);
         let mut measures = Measures::default();
         for to in [&mut measures, &mut self.totals] {
             usage().for_each(|row| to.add_row(row));
             to.sessions += u64::from(!session.auxiliary);
             to.turns += turns;
-            to.tool_calls += calls;
+            tools.iter().for_each(|row| to.add_tool(row));
+            reported.iter().for_each(|row| to.add_reported(row));
         }
         // What has no day of its own is the first day's.
         let once = |n: u64| if started { n } else { 0 };

@@ -1,7 +1,8 @@
 //! One session as text: threads, turns, responses, tool calls, cost.
 
+use super::explain::owner_field;
 use super::format::{amount, terminal_text, thousands};
-use crate::model::{Line, OwnerField, SessionFact, UNATTRIBUTED, Unit};
+use crate::model::{Line, SessionFact, TurnCostFact, Unit};
 use std::fmt::Write;
 
 /// Describes a session with its lines. Prompts, arguments and output are not known to the program, so they cannot appear.
@@ -51,11 +52,6 @@ fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result 
     Ok(writeln!(out, "  cost      {}\n", cost(lines.iter().copied()))?)
 }
 
-fn owner_field(f: &OwnerField) -> String {
-    let value = if f.value == UNATTRIBUTED { UNATTRIBUTED.to_string() } else { terminal_text(&f.value) };
-    format!("{value} ({})", terminal_text(&f.why))
-}
-
 /// Sums by unit; amounts of different units are never added.
 fn cost<'a>(lines: impl Iterator<Item = &'a Line> + Clone) -> String {
     let sum = |unit: Unit| {
@@ -87,6 +83,9 @@ fn turns(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result
             terminal_text(&turn.turn),
             cost(of_turn.clone())
         )?;
+        if let Some(reported) = s.turn_costs.iter().find(|c| c.turn == turn.turn) {
+            writeln!(out, "  {}", self::reported(reported, of_turn.clone()))?;
+        }
         of_turn.clone().try_for_each(|l| response(out, s, l))?;
     }
     let known = |l: &&&Line| l.response.turn.as_deref().is_some_and(|t| s.turns.iter().any(|turn| turn.turn == t));
@@ -96,6 +95,24 @@ fn turns(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result
         rest.iter().try_for_each(|l| response(out, s, l))?;
     }
     Ok(())
+}
+
+/// What Codex said that a turn cost, and how far that is from its list cost.
+fn reported<'a>(said: &TurnCostFact, lines: impl Iterator<Item = &'a Line>) -> String {
+    let usd = |l: &Line| l.priced.list.filter(|a| a.unit == Unit::Usd).map(|a| i128::from(a.pico));
+    let list = lines.map(usd).reduce(|a, b| Some(a? + b?)).flatten();
+    let mut text = format!("Codex reported {} USD", amount(said.pico_usd.into()));
+    if let Some(list) = list {
+        let more = i128::from(said.pico_usd) - list;
+        let (sign, much) = if more < 0 { ("-", -more) } else { ("+", more) };
+        let _ = write!(text, ", list {sign}{}", amount(much));
+    }
+    for (name, value) in [("model", &said.model), ("speed", &said.speed)] {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} {}", terminal_text(value));
+        }
+    }
+    text
 }
 
 fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result {
@@ -108,7 +125,7 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
     };
     writeln!(
         out,
-        "  {}{} {} {}  in {} (cached {}, written {})  out {} (reasoning {})  {}  [{}]{}",
+        "  {}{} {} {}  in {} (cached {}, written {})  out {} (reasoning {})  {}  [{}]{}  {}",
         r.time.to_rfc3339(),
         terminal_text(agent.as_deref().unwrap_or("")),
         terminal_text(r.model.as_deref().unwrap_or("unknown model")),
@@ -127,6 +144,7 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
         } else {
             ""
         },
+        r.line_id(),
     )
 }
 

@@ -83,6 +83,7 @@ fn every_command_has_help_with_an_example() {
         "show",
         "ledger verify",
         "ledger rebuild",
+        "ledger explain",
         "prices show",
         "prices list",
         "prices check",

@@ -7,6 +7,7 @@ mod command_line;
 mod demo;
 mod documents;
 mod examples;
+mod explain;
 mod follow;
 mod forks;
 #[cfg(feature = "grpc")]

@@ -104,6 +104,7 @@ impl Serialize for CoverageJson<'_> {
         map.serialize_entry("assumed_provider", &c.assumed_provider)?;
         map.serialize_entry("stale_price", &c.stale_price)?;
         map.serialize_entry("uncontracted_responses", &c.uncontracted_responses)?;
+        map.serialize_entry("unpriced_tool_calls", &c.unpriced_tool_calls)?;
         map.serialize_entry("conflicts", &c.conflicts)?;
         map.serialize_entry("ambiguous", &c.ambiguous)?;
         map.serialize_entry("quarantined", &c.quarantined)?;

@@ -154,6 +154,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
     note(c.uncontracted_responses, "API responses that the contract list has no price of: not in contract USD");
+    note(c.unpriced_tool_calls, "calls of hosted tools without a known fee");
     note(c.unmetered_attempts, "requests brought no usage: possibly billed, not priced");
     note(c.conflicts, "responses on which sources disagree");
     note(c.ambiguous, "responses with two possible readings");
