@@ -6,7 +6,7 @@ use crate::ingest::exchange::{Decoder, Encoder, Item, LineError, MAX_LINE_BYTES}
 use crate::model::{Day, Observation, ThreadId};
 use crate::report::Range;
 use crate::report::format::thousands;
-use crate::store::{Appended, Batch, Store};
+use crate::store::{Appended, Batch, PIECE, Store};
 use anyhow::{Context as _, bail};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -188,7 +188,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// A transaction's worth.
+    /// What is given to the store at once, in observations and bytes; it takes several transactions for them.
     const BATCH: (usize, usize) = (4096, 8 << 20);
     /// So many bad lines are told one by one.
     const TOLD: u64 = 20;
@@ -236,12 +236,12 @@ impl Import<'_> {
 
     fn store(&mut self) -> anyhow::Result<()> {
         if !self.batch.is_empty() {
-            let a = self.store.append(&self.batch)?;
+            let batch = std::mem::take(&mut self.batch);
+            let a = self.store.append_all(&batch.in_pieces(PIECE))?;
             self.done.appended.stored += a.stored;
             self.done.appended.known += a.known;
             self.done.appended.conflicts += a.conflicts;
         }
-        self.batch.observations.clear();
         self.bytes = 0;
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::lines::{Lines, Next};
 use crate::ingest::hook::decode_line;
 use crate::ingest::transcript::thread_of_path;
 use crate::model::Day;
-use crate::store::{Batch, Cursor, Store, spool};
+use crate::store::{Batch, Cursor, PIECE, Store, spool};
 use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Observations stored in one transaction, roughly.
+/// Observations given to the store at once, roughly.
 const BATCH: usize = 4096;
 
 /// How long one reader waits for another, as long as for the store.
@@ -128,8 +128,7 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
             let cursor = Cursor { identity, size: meta.len(), modified: 0, offset, state: String::new() };
             batch.cursors.push((path.to_path_buf(), cursor));
             batch.codex_homes.extend(std::mem::take(&mut homes));
-            summary.add(store.append(&batch)?);
-            batch = Batch::default();
+            summary.add(store.append_all(&std::mem::take(&mut batch).in_pieces(PIECE))?);
         }
         if ended {
             summary.bytes += lines.consumed;

@@ -4,14 +4,15 @@
 //! there would turn whole events into nothing, so each field that we use accepts anything and keeps what it understands.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A text, if the field is one.
+/// A text, if the field is one; lent from the JSON if it has no escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Text(pub Option<String>);
+pub struct Text<'a>(pub Option<Cow<'a, str>>);
 
-impl Text {
+impl Text<'_> {
     /// The text, if there is one.
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
@@ -96,25 +97,25 @@ impl<T> Default for Object<T> {
 
 /// Generates a visitor that ignores every JSON type but those given.
 macro_rules! lenient {
-    ($name:ident, $($body:tt)*) => {
-        impl<'de> Deserialize<'de> for $name {
+    ($value:ty, $($body:tt)*) => {
+        impl<'de> Deserialize<'de> for $value {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct V;
                 impl<'de> Visitor<'de> for V {
-                    type Value = $name;
+                    type Value = $value;
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                         f.write_str("anything")
                     }
-                    fn visit_unit<E>(self) -> Result<$name, E> {
-                        Ok($name::default())
+                    fn visit_unit<E>(self) -> Result<$value, E> {
+                        Ok(<$value>::default())
                     }
-                    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$name, A::Error> {
+                    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<$value, A::Error> {
                         while seq.next_element::<IgnoredAny>()?.is_some() {}
-                        Ok($name::default())
+                        Ok(<$value>::default())
                     }
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$value, A::Error> {
                         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        Ok($name::default())
+                        Ok(<$value>::default())
                     }
                     $($body)*
                 }
@@ -124,25 +125,39 @@ macro_rules! lenient {
     };
 }
 
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Of its own lifetime: what is lent for longer than needed is good, too.
+        let Lent(text) = Lent::deserialize(deserializer)?;
+        Ok(Text(text))
+    }
+}
+
+#[derive(Default)]
+struct Lent<'de>(Option<Cow<'de, str>>);
+
 lenient! {
-    Text,
-    fn visit_str<E>(self, v: &str) -> Result<Text, E> {
-        Ok(Text(Some(v.to_string())))
+    Lent<'de>,
+    fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Lent<'de>, E> {
+        Ok(Lent(Some(Cow::Borrowed(v))))
     }
-    fn visit_string<E>(self, v: String) -> Result<Text, E> {
-        Ok(Text(Some(v)))
+    fn visit_str<E>(self, v: &str) -> Result<Lent<'de>, E> {
+        Ok(Lent(Some(Cow::Owned(v.to_string()))))
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text(None))
+    fn visit_string<E>(self, v: String) -> Result<Lent<'de>, E> {
+        Ok(Lent(Some(Cow::Owned(v))))
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text(None))
+    fn visit_bool<E>(self, _: bool) -> Result<Lent<'de>, E> {
+        Ok(Lent(None))
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text(None))
+    fn visit_u64<E>(self, _: u64) -> Result<Lent<'de>, E> {
+        Ok(Lent(None))
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text(None))
+    fn visit_i64<E>(self, _: i64) -> Result<Lent<'de>, E> {
+        Ok(Lent(None))
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Lent<'de>, E> {
+        Ok(Lent(None))
     }
 }
 
@@ -248,8 +263,9 @@ mod tests {
 
     #[derive(Deserialize, Default, Debug)]
     #[serde(default)]
-    struct Sample {
-        text: Text,
+    struct Sample<'a> {
+        #[serde(borrow)]
+        text: Text<'a>,
         count: Count,
         int: Int,
         flag: Flag,

@@ -6,7 +6,7 @@ use super::writer::Turn;
 use crate::collect::Follower;
 use crate::model::{Day, Observation};
 use crate::store::later::Opener;
-use crate::store::{Appended, Batch, Cursor, Store, is_busy, journal};
+use crate::store::{Appended, Batch, Cursor, PIECE, Store, is_busy, journal};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The longest time for which the store is left to others after a transaction.
 const MANNERS: Duration = Duration::from_millis(20);
-
-/// The most observations in one transaction.
-const PIECE: usize = 500;
 
 /// A store that is held at times is everyday; one that is held so often in a row is worth a warning.
 const BUSY_IN_A_ROW: u32 = 40;

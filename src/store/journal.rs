@@ -8,7 +8,7 @@
 //! committed all of it. Draining twice is harmless: observations have keys, and counters go with a reading position.
 
 use super::spool::create_private_dir;
-use super::{Appended, Batch, Cursor, Store};
+use super::{Appended, Batch, Cursor, PIECE, Store};
 use crate::model::{Body, Key, Observation, SourceKind, ThreadId, Timestamp};
 use anyhow::Context as _;
 use flate2::Crc;
@@ -29,9 +29,6 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// A segment of this size is not appended to any more. One is read into memory as a whole.
 const SEGMENT_BYTES: u64 = 16 << 20;
-
-/// Observations applied in one transaction: short, because the sink may be waiting for the store.
-const CHUNK: usize = 500;
 
 /// How often another segment is begun when all are taken away at once.
 const TRIES: usize = 16;
@@ -271,7 +268,7 @@ impl Target<'_> {
                 },
             };
             at = next;
-            if batch.observations.len() >= CHUNK || at >= bytes.len() {
+            if batch.observations.len() >= PIECE || at >= bytes.len() {
                 self.commit(std::mem::take(&mut batch), at as u64)?;
             }
         }
@@ -283,7 +280,7 @@ impl Target<'_> {
         let cursor = Cursor { offset, ..Cursor::default() };
         batch.cursors.push((self.name.clone(), cursor.clone()));
         batch.read_from.push((self.name.clone(), self.stored.clone()));
-        batch.in_pieces(CHUNK).iter().try_for_each(|piece| self.append(piece))?;
+        batch.in_pieces(PIECE).iter().try_for_each(|piece| self.append(piece))?;
         self.stored = Some(cursor);
         Ok(())
     }

@@ -12,6 +12,9 @@ use crate::model::Observation;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The most observations in a piece of a large batch: few milliseconds of an engine's work.
+pub const PIECE: usize = 500;
+
 /// How far a file has been read, and what its reader must remember to go on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {

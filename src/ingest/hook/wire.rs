@@ -9,19 +9,20 @@ use std::collections::BTreeMap;
 /// What we read of a payload. Everything else is skipped without being looked at.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Payload {
-    session_id: Text,
-    turn_id: Text,
-    agent_id: Text,
-    transcript_path: Text,
-    agent_transcript_path: Text,
-    cwd: Text,
-    hook_event_name: Text,
-    model: Text,
-    source: Text,
-    status: Text,
-    tool_name: Text,
-    tool_use_id: Text,
+struct Payload<'a> {
+    #[serde(borrow)]
+    session_id: Text<'a>,
+    turn_id: Text<'a>,
+    agent_id: Text<'a>,
+    transcript_path: Text<'a>,
+    agent_transcript_path: Text<'a>,
+    cwd: Text<'a>,
+    hook_event_name: Text<'a>,
+    model: Text<'a>,
+    source: Text<'a>,
+    status: Text<'a>,
+    tool_name: Text<'a>,
+    tool_use_id: Text<'a>,
     token_usage: Object<TokenUsage>,
 }
 
@@ -125,8 +126,14 @@ pub struct SpoolLine {
 
 /// Reduces a payload to its spool line; one that cannot be read becomes a line that says so.
 pub fn reduce(payload: &[u8], id: Identity, env: Environment) -> SpoolLine {
-    let parsed = serde_json::from_slice::<Payload>(payload)
-        .or_else(|_| serde_json::from_str::<Payload>(&String::from_utf8_lossy(payload)));
+    let lossy;
+    let parsed = match serde_json::from_slice::<Payload>(payload) {
+        Err(_) => {
+            lossy = String::from_utf8_lossy(payload);
+            serde_json::from_str(&lossy)
+        }
+        parsed => parsed,
+    };
     let Ok(p) = parsed else {
         let why = if payload.iter().all(u8::is_ascii_whitespace) { "empty" } else { "malformed" };
         return unreadable(why, payload.len() as u64, id, env);

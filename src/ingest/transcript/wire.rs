@@ -8,35 +8,37 @@ use serde_json::value::RawValue;
 #[derive(Deserialize)]
 pub(super) struct Line<'a> {
     #[serde(default)]
-    pub timestamp: Text,
+    pub timestamp: Text<'a>,
     #[serde(rename = "type", default)]
-    pub kind: Text,
+    pub kind: Text<'a>,
     #[serde(borrow)]
     pub payload: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct SessionMeta {
-    pub id: Text,
-    pub session_id: Text,
-    pub parent_thread_id: Text,
-    pub forked_from_id: Text,
+pub(super) struct SessionMeta<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    pub session_id: Text<'a>,
+    pub parent_thread_id: Text<'a>,
+    pub forked_from_id: Text<'a>,
     pub source: Source,
-    pub originator: Text,
-    pub cli_version: Text,
-    pub cwd: Text,
-    pub model_provider: Text,
-    pub creator_account_id: Text,
-    pub agent_path: Text,
-    pub agent_nickname: Text,
-    pub git: Object<Git>,
+    pub originator: Text<'a>,
+    pub cli_version: Text<'a>,
+    pub cwd: Text<'a>,
+    pub model_provider: Text<'a>,
+    pub creator_account_id: Text<'a>,
+    pub agent_path: Text<'a>,
+    pub agent_nickname: Text<'a>,
+    pub git: Object<Git<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Git {
-    pub repository_url: Text,
+pub(super) struct Git<'a> {
+    #[serde(borrow)]
+    pub repository_url: Text<'a>,
 }
 
 /// `"exec"`, or `{"subagent": "review"}`, or `{"subagent": {"thread_spawn": {...}}}`, or `{"subagent": {"other": "guardian"}}`.
@@ -61,19 +63,21 @@ impl<'de> Deserialize<'de> for Source {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct TurnContext {
-    pub turn_id: Text,
-    pub model: Text,
-    pub effort: Text,
+pub(super) struct TurnContext<'a> {
+    #[serde(borrow)]
+    pub turn_id: Text<'a>,
+    pub model: Text<'a>,
+    pub effort: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct TokenUsageRecord {
-    pub thread_id: Text,
-    pub turn_id: Text,
-    pub session_id: Text,
-    pub response_id: Text,
+pub(super) struct TokenUsageRecord<'a> {
+    #[serde(borrow)]
+    pub thread_id: Text<'a>,
+    pub turn_id: Text<'a>,
+    pub session_id: Text<'a>,
+    pub response_id: Text<'a>,
     pub usage: Object<Usage>,
 }
 
@@ -104,29 +108,32 @@ impl Usage {
 /// The kind of an `event_msg` or a `response_item`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Kind {
-    #[serde(rename = "type")]
-    pub kind: Text,
+pub(super) struct Kind<'a> {
+    #[serde(rename = "type", borrow)]
+    pub kind: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct TurnEvent {
-    pub turn_id: Text,
+pub(super) struct TurnEvent<'a> {
+    #[serde(borrow)]
+    pub turn_id: Text<'a>,
     pub duration_ms: Count,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct SettingsEvent {
-    pub thread_settings: Object<Settings>,
+pub(super) struct SettingsEvent<'a> {
+    #[serde(borrow)]
+    pub thread_settings: Object<Settings<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Settings {
-    pub service_tier: Text,
-    pub model_provider_id: Text,
+pub(super) struct Settings<'a> {
+    #[serde(borrow)]
+    pub service_tier: Text<'a>,
+    pub model_provider_id: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -145,31 +152,33 @@ pub(super) struct TokenCountInfo {
 /// `item_completed` (paginated transcripts, from 0.148).
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ItemCompleted {
-    pub turn_id: Text,
-    pub item: Object<Item>,
+pub(super) struct ItemCompleted<'a> {
+    #[serde(borrow)]
+    pub turn_id: Text<'a>,
+    pub item: Object<Item<'a>>,
     pub started_at_ms: Int,
     pub completed_at_ms: Int,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Item {
-    #[serde(rename = "type")]
-    pub kind: Text,
-    pub id: Text,
-    pub status: Text,
+pub(super) struct Item<'a> {
+    #[serde(rename = "type", borrow)]
+    pub kind: Text<'a>,
+    pub id: Text<'a>,
+    pub status: Text<'a>,
     pub exit_code: Int,
-    pub server: Text,
-    pub tool: Text,
+    pub server: Text<'a>,
+    pub tool: Text<'a>,
 }
 
 /// `exec_command_end`, `patch_apply_end`, `mcp_tool_call_end` (older transcripts).
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ToolEnd {
-    pub call_id: Text,
-    pub turn_id: Text,
+pub(super) struct ToolEnd<'a> {
+    #[serde(borrow)]
+    pub call_id: Text<'a>,
+    pub turn_id: Text<'a>,
     pub exit_code: Int,
     pub success: Flag,
 }
@@ -177,8 +186,9 @@ pub(super) struct ToolEnd {
 /// `function_call` and `custom_tool_call`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Call {
-    pub call_id: Text,
-    pub name: Text,
-    pub namespace: Text,
+pub(super) struct Call<'a> {
+    #[serde(borrow)]
+    pub call_id: Text<'a>,
+    pub name: Text<'a>,
+    pub namespace: Text<'a>,
 }
