@@ -1,14 +1,17 @@
-//! The cached sessions of a store: brought up to date, dropped and rebuilt, checked against the observations.
+//! The cached sessions of a store: brought up to date, dropped and rebuilt, checked against the observations; months sealed.
 
 mod refresh;
+mod seal;
 mod verify;
 
 pub use refresh::{Progress, rebuild, refresh};
+pub use seal::{Refusal, Sealed, export, seal};
 pub use verify::{Finding, verify};
 
-use crate::ledger::{self, Options};
-use crate::model::{Observation, Rollup};
+use crate::ledger::{self, Books, Closed, Computed, Options};
+use crate::model::{BillingPeriod, Observation, Rollup, ThreadId};
 use crate::pricing::PriceBook;
+use crate::store::Cache;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
@@ -19,6 +22,9 @@ const FORMAT: u32 = 1;
 pub struct Inputs {
     options: Options,
     book: PriceBook,
+    /// Of settings, rules and program.
+    rules: String,
+    closed: Option<Closed>,
     hash: Vec<u8>,
 }
 
@@ -26,8 +32,31 @@ impl Inputs {
     /// The settings and rules, and the prices.
     pub fn new(options: Options, book: PriceBook) -> Self {
         let program = (FORMAT, env!("CARGO_PKG_VERSION"));
-        let hash = Sha256::digest(format!("{program:?} {} {options:?}", book.hash())).to_vec();
-        Inputs { options, book, hash }
+        let rules = hex(&Sha256::digest(format!("{program:?} {options:?}")));
+        let hash = Sha256::digest(format!("{rules} {}", book.hash())).to_vec();
+        Inputs { options, book, rules, closed: None, hash }
+    }
+
+    /// The same with the months that a store has sealed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn with_seals_of(self, store: &dyn Cache) -> anyhow::Result<Self> {
+        let Some(last) = store.seals()?.pop() else { return Ok(self) };
+        let mut inputs = Inputs::new(self.options, self.book);
+        inputs.closed = Some(Closed { through: last.period });
+        inputs.hash = Sha256::digest([&inputs.hash[..], &last.json].concat()).to_vec();
+        Ok(inputs)
+    }
+
+    /// The last month that is sealed.
+    pub fn sealed_through(&self) -> Option<BillingPeriod> {
+        self.closed.map(|closed| closed.through)
+    }
+
+    /// The hash of settings, rules and program.
+    pub fn rules_hash(&self) -> &str {
+        &self.rules
     }
 
     /// The settings and rules.
@@ -45,7 +74,17 @@ impl Inputs {
         &self.hash
     }
 
-    fn rollups(&self, observations: &[Observation]) -> anyhow::Result<Vec<Rollup>> {
-        ledger::rollups(observations, &self.options, &self.book)
+    fn rollups(&self, observations: &[Observation], store: &dyn Cache) -> anyhow::Result<Vec<Rollup>> {
+        let sealed_of = &|session: &ThreadId| store.sealed_of(session);
+        ledger::rollups(observations, &self.options, &self.book, &Books { closed: self.closed, sealed_of })
     }
+
+    fn sessions(&self, observations: &[Observation], store: &dyn Cache) -> anyhow::Result<Vec<Computed>> {
+        let sealed_of = &|session: &ThreadId| store.sealed_of(session);
+        ledger::sessions(observations, &self.options, &self.book, &Books { closed: self.closed, sealed_of })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -56,7 +56,7 @@ pub fn rebuild(store: &mut dyn Cache, inputs: &Inputs, on: &mut dyn FnMut(Progre
 fn compute(store: &mut dyn Cache, inputs: &Inputs, threads: &[ThreadId]) -> anyhow::Result<()> {
     for _ in 0..TRIES {
         let family = Family::of(store, threads)?;
-        if store.replace(inputs.hash(), &family.seen, &inputs.rollups(&family.observations)?)? {
+        if store.replace(inputs.hash(), &family.seen, &inputs.rollups(&family.observations, store)?)? {
             return Ok(());
         }
         if store.computed_with()?.as_deref() != Some(inputs.hash()) {

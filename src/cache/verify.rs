@@ -44,7 +44,7 @@ pub fn verify(
         let Some(end) = batch.last().cloned() else { break };
         let family = Family::of(store, &batch)?;
         let quiet = family.seen.iter().all(|(_, mark)| mark.is_none());
-        for rollup in inputs.rollups(&family.observations)? {
+        for rollup in inputs.rollups(&family.observations, store)? {
             if known.insert(rollup.session.clone())
                 && quiet
                 && let Some(what) = compare(store.cached(&rollup.session)?.as_deref(), &rollup)

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::out;
+use super::seal::{self, SealArgs};
 use super::sessions::{Sessions, computed, refresh};
 use crate::cache::{self, Finding};
 use crate::model::Line;
@@ -15,11 +16,19 @@ use std::process::ExitCode;
   codex-tally ledger verify
   codex-tally ledger explain last/3f2a9c417be0")]
 pub(super) enum Command {
-    /// Compute every session anew from what was observed, and compare it with what reports use
+    /// Seal a month: what is known of it is booked for ever, and what comes late is corrected in the next open month
+    #[command(after_help = "Examples:
+  codex-tally ledger seal -p 2026-10 --dry-run
+  codex-tally ledger seal -p 2026-10 --out sealed-2026-10
+
+Months are sealed in their order, 72 hours after they ended (--now: at once). There is no unseal. With --out, also of a month
+that is sealed already, seal.json and lines.csv.zst are written to a new folder.")]
+    Seal(SealArgs),
+    /// Compute every session anew from what was observed, and compare it with what reports use; compare seals with their lines
     #[command(after_help = "Example:
   codex-tally ledger verify
 
-Exit 0 if all is as it should be, 1 if a session is not; `codex-tally ledger rebuild` mends it.")]
+Exit 0 if all is as it should be, 1 if something is not. `codex-tally ledger rebuild` mends sessions; seals cannot be mended.")]
     Verify,
     /// Drop the sessions that reports use, and compute them anew from what was observed
     #[command(after_help = "Example:
@@ -65,6 +74,7 @@ fn explain(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Seal(args) => seal::run(context, args),
         Command::Verify => verify(context),
         Command::Rebuild => rebuild(context),
         Command::Explain(args) => explain(context, args),
@@ -72,8 +82,8 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
 }
 
 fn verify(context: &Context) -> anyhow::Result<ExitCode> {
-    let inputs = context.inputs()?;
     let mut store = context.open()?;
+    let inputs = context.inputs()?.with_seals_of(&store)?;
     refresh(&mut store, &inputs)?;
     let mut shown = out::Progress::new();
     let mut findings = 0_u64;
@@ -83,7 +93,11 @@ fn verify(context: &Context) -> anyhow::Result<ExitCode> {
     };
     let compared = cache::verify(&store, &inputs, &mut found, &mut |p| shown.show(|| computed(p)))?;
     drop(shown);
+    let broken = seal::verify(&store)?;
     let compared = thousands(compared);
+    if findings == 0 && broken > 0 {
+        return Ok(ExitCode::FAILURE);
+    }
     if findings == 0 {
         out::talk(&format!("{compared} sessions and auxiliary threads are what was observed"));
         return Ok(ExitCode::SUCCESS);
@@ -95,8 +109,8 @@ fn verify(context: &Context) -> anyhow::Result<ExitCode> {
 }
 
 fn rebuild(context: &Context) -> anyhow::Result<ExitCode> {
-    let inputs = context.inputs()?;
     let mut store = context.open()?;
+    let inputs = context.inputs()?.with_seals_of(&store)?;
     let mut shown = out::Progress::new();
     let computed = cache::rebuild(&mut store, &inputs, &mut |p| shown.show(|| computed(p)))?;
     drop(shown);

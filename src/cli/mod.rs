@@ -9,6 +9,7 @@ mod observations;
 mod out;
 mod prices;
 mod report;
+mod seal;
 mod serve;
 mod sessions;
 mod show;

@@ -163,12 +163,12 @@ fn default_by(by: &[Dimension], format: Format) -> &[Dimension] {
     }
 }
 
-fn found(finding: Finding, coverage: &Coverage) -> (u64, &'static str) {
+fn found(finding: Finding, coverage: &Coverage) -> (i64, &'static str) {
     match finding {
         Finding::Unpriced => (coverage.unpriced_responses, "responses are unpriced"),
         Finding::Stale => (coverage.stale_price, "responses are priced beyond their price's guarantee"),
         Finding::Unattributed => (coverage.unattributed_responses, "responses have no team"),
-        Finding::Incomplete => (coverage.unreadable.get(NOT_READ).copied().unwrap_or(0), "places could not be read"),
+        Finding::Incomplete => (coverage.unreadable.get(NOT_READ).map_or(0, |n| *n as i64), "places could not be read"),
     }
 }
 

@@ -43,6 +43,7 @@ impl Sessions {
         // A file that is not understood must not cost a long reading first.
         let inputs = context.inputs()?;
         let mut store = context.open()?;
+        let inputs = inputs.with_seals_of(&store)?;
         let mut counters = BTreeMap::new();
         if !no_import {
             match context.sync(&mut store) {

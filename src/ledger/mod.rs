@@ -1,13 +1,27 @@
 //! Facts, price book and rules to ledger lines. A pure function: the same input gives the same lines on every machine.
 
+mod book;
+mod close;
+mod correct;
 mod rollup;
+mod seal;
 
 pub use crate::attribution::{DefaultChannel, Options};
+pub use book::book;
+pub use close::part;
+pub use seal::{Head, Sealing, fields, hash};
+
+use book::{Bookable, bookable};
 use rollup::rollup;
 
 use crate::attribution;
-use crate::model::{Line, LineClass, Observation, ResponseFact, Rollup, SessionFact, Status};
+use crate::model::{
+    BillingPeriod, Booked, Line, LineClass, Observation, ResponseFact, Rollup, SealedSession, SessionFact,
+    SessionRollup, Status, ThreadId,
+};
 use crate::pricing::PriceBook;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
 
 /// All sessions and their lines.
 #[derive(Debug, Default)]
@@ -29,18 +43,110 @@ pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) 
     Ledger { sessions, lines }
 }
 
+/// The months that are closed: all up to the last sealed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// The last sealed month.
+    pub through: BillingPeriod,
+}
+
+/// A session computed from its observations.
+#[derive(Debug)]
+pub struct Computed {
+    /// What reports need.
+    pub rollup: Rollup,
+    /// Its lines in open months, and the corrections that its closed months need: what the next seals will hold.
+    pub open: Vec<Booked>,
+}
+
+/// What was sealed.
+pub struct Books<'s> {
+    /// The months that are closed, if any was sealed.
+    pub closed: Option<Closed>,
+    /// Looks up what was sealed of a session, in the order of months.
+    pub sealed_of: &'s dyn Fn(&ThreadId) -> anyhow::Result<Vec<SealedSession>>,
+}
+
+impl Books<'static> {
+    /// Nothing.
+    pub fn open() -> Self {
+        Books { closed: None, sealed_of: &|_| Ok(Vec::new()) }
+    }
+}
+
 /// The rollups of the sessions that these observations tell of.
 ///
 /// # Errors
-/// As [`rollup`].
-pub fn rollups(observations: &[Observation], options: &Options, book: &PriceBook) -> anyhow::Result<Vec<Rollup>> {
+/// A rollup cannot be encoded, what was sealed cannot be read.
+pub fn rollups(
+    observations: &[Observation],
+    options: &Options,
+    book: &PriceBook,
+    books: &Books<'_>,
+) -> anyhow::Result<Vec<Rollup>> {
     let sessions = attribution::sessions(observations, options).into_iter();
     let rollup = |mut session: SessionFact| {
-        let responses = std::mem::take(&mut session.responses);
-        let lines: Vec<Line> = responses.into_iter().map(|r| line(r, book)).collect();
-        rollup(&session, &lines, book)
+        let lines = take_lines(&mut session, book);
+        let live = rollup(&session, &lines, book)?;
+        match books.closed {
+            None => Ok(live),
+            Some(closed) => Ok(close_session(live, &lines, closed, &(books.sealed_of)(&session.session)?)?.0),
+        }
     };
     sessions.map(rollup).collect()
+}
+
+/// The sessions with all that seals need to know of them.
+///
+/// # Errors
+/// As [`rollups`].
+pub fn sessions(
+    observations: &[Observation],
+    options: &Options,
+    book: &PriceBook,
+    books: &Books<'_>,
+) -> anyhow::Result<Vec<Computed>> {
+    let sessions = attribution::sessions(observations, options).into_iter();
+    let compute = |mut session: SessionFact| {
+        let lines = take_lines(&mut session, book);
+        let live = rollup(&session, &lines, book)?;
+        let Some(closed) = books.closed else {
+            return Ok(Computed { rollup: live, open: lines.iter().map(self::book).collect() });
+        };
+        let (rollup, corrections) = close_session(live, &lines, closed, &(books.sealed_of)(&session.session)?)?;
+        let open = lines.iter().filter(|l| l.period > closed.through).map(self::book);
+        Ok(Computed { rollup, open: open.chain(corrections).collect() })
+    };
+    sessions.map(compute).collect()
+}
+
+fn take_lines(session: &mut SessionFact, book: &PriceBook) -> Vec<Line> {
+    std::mem::take(&mut session.responses).into_iter().map(|r| line(r, book)).collect()
+}
+
+fn close_session(
+    live: Rollup,
+    lines: &[Line],
+    closed: Closed,
+    sealed: &[SealedSession],
+) -> anyhow::Result<(Rollup, Vec<Booked>)> {
+    let is_closed = |line: &&Line| line.period <= closed.through;
+    let bookable: Vec<Bookable> = lines.iter().filter(is_closed).map(bookable).collect();
+    let corrections = close::corrections_of(&bookable, sealed);
+    let decode = |bytes| SessionRollup::decode(bytes).context("what was sealed of a session is damaged");
+    let parts: Vec<_> = sealed.iter().map(|s| Ok((s.period, decode(&s.part)?))).collect::<anyhow::Result<_>>()?;
+    // The names of all months that a correction may be of.
+    let months = corrections.iter().map(|c| c.of).chain(sealed.iter().map(|s| s.period));
+    let whole = decode(&live.bytes)?;
+    let slots = whole.tools.iter().map(|r| r.slot).chain(whole.reported.iter().map(|r| r.slot));
+    let months = months.chain(slots.map(|slot| slot.start().day().period()));
+    let corrected = parts.iter().flat_map(|(_, p)| &p.keys).filter_map(|k| k.corrects.parse().ok());
+    let months = months.chain(corrected);
+    let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
+    let made = close::close(&whole, closed.through, &parts, &corrections, &months);
+    let (span, bytes) = (made.span(), made.encode()?);
+    drop((made, parts, whole));
+    Ok((Rollup { span, bytes, ..live }, corrections))
 }
 
 fn line(response: ResponseFact, book: &PriceBook) -> Line {

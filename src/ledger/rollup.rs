@@ -2,7 +2,7 @@
 
 use crate::model::{
     Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, ReportedRow, Rollup, SessionFact, SessionRollup,
-    Slot, Status, Sums, ThreadId, Timestamp, TokenUsage, ToolCallFact, ToolRow, Traits, TurnCostFact, TurnRow, Unit,
+    Slot, Status, Sums, ThreadId, Timestamp, TokenSums, ToolCallFact, ToolRow, Traits, TurnCostFact, TurnRow, Unit,
     UsageRow,
 };
 use crate::pricing::{CallFee, PriceBook};
@@ -30,10 +30,11 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
         owner: [&o.team, &o.cost_centre, &o.project, &o.user].map(|field| field.value.as_str()),
         client: &session.client,
         forked_from: session.forked_from.as_ref().map_or("", ThreadId::as_str),
-        prompts: session.prompts,
-        api_errors: session.api_errors,
-        unmetered_attempts: session.unmetered_attempts,
-        quarantined: session.quarantined.len() as u64,
+        counted: Slot::of(session.started),
+        prompts: signed(session.prompts),
+        api_errors: signed(session.api_errors),
+        unmetered_attempts: signed(session.unmetered_attempts),
+        quarantined: session.quarantined.len() as i64,
         turns,
         turn_places,
         keys: keys.all,
@@ -51,6 +52,10 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
         span: made.span(),
         bytes: made.encode()?,
     })
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// Texts of a line that are made for it.
@@ -139,26 +144,24 @@ fn usage(lines: &[Line], keys: &[u32]) -> (Vec<UsageRow>, Vec<u32>) {
     for (line, keys) in lines.iter().zip(keys) {
         let slot = Slot::of(line.response.time);
         let at = *index.entry((slot, *keys)).or_insert_with(|| {
-            let zero = TokenUsage::default().into();
-            let sums = Sums::default();
-            rows.push(UsageRow { slot, keys: *keys, responses: 0, usage: zero, sums, unpriced_tokens: 0 });
+            rows.push(UsageRow { slot, keys: *keys, ..UsageRow::default() });
             rows.len() - 1
         });
         let row = &mut rows[at];
         row.responses += 1;
-        let mut usage = TokenUsage::from(row.usage);
-        usage += line.response.usage;
-        row.usage = usage.into();
+        let tokens = TokenSums::from(line.response.usage);
+        row.tokens += tokens;
         row.sums += sums(line);
         if line.priced.unpriced.is_some() {
-            row.unpriced_tokens += line.response.usage.total();
+            row.unpriced_tokens += tokens.total();
         }
         of_line.push(u32::try_from(at).unwrap_or(u32::MAX));
     }
     (rows, of_line)
 }
 
-fn sums(line: &Line) -> Sums {
+/// The amounts of a line.
+pub(super) fn sums(line: &Line) -> Sums {
     let pico = |amount: Amount| i128::from(amount.pico);
     let list = |unit| line.priced.list.filter(|amount| amount.unit == unit).map(pico);
     Sums {
@@ -172,7 +175,7 @@ fn sums(line: &Line) -> Sums {
 
 fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
     let mut table: Table<Traits<'a>> = Table::default();
-    let mut rows: BTreeMap<(Slot, u32), u64> = BTreeMap::new();
+    let mut rows: BTreeMap<(Slot, u32), i64> = BTreeMap::new();
     for (line, names) in lines.iter().zip(names) {
         let r = &line.response;
         let traits = Traits {
@@ -203,7 +206,7 @@ fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, 
             turns.entry(turn).or_default().1.insert(*row);
         }
     }
-    let mut alike: BTreeMap<_, u64> = BTreeMap::new();
+    let mut alike: BTreeMap<_, i64> = BTreeMap::new();
     for shape in turns.into_values() {
         *alike.entry(shape).or_default() += 1;
     }
@@ -233,9 +236,9 @@ fn tools<'a>(
         let new = ToolRow { slot, keys, name, ..ToolRow::default() };
         let row = rows.entry((slot, keys, name)).or_insert(new);
         row.calls += 1;
-        row.failures += u64::from(call.outcome == Outcome::Failure);
-        row.unknown += u64::from(call.outcome == Outcome::Unknown);
-        row.duration_ms = row.duration_ms.saturating_add(call.duration_ms.unwrap_or(0));
+        row.failures += i64::from(call.outcome == Outcome::Failure);
+        row.unknown += i64::from(call.outcome == Outcome::Unknown);
+        row.duration_ms = row.duration_ms.saturating_add(signed(call.duration_ms.unwrap_or(0)));
         let channel = caller.map_or(Channel::Unknown, |line| lines[line].response.channel);
         match book.call_fee(channel, name) {
             CallFee::None => {}

@@ -223,29 +223,29 @@ pub struct SessionFact {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// Responses by the sources that saw them.
-    pub responses_by_source: BTreeMap<String, u64>,
+    pub responses_by_source: BTreeMap<String, i64>,
     /// Requests that brought no usage.
-    pub unmetered_attempts: u64,
+    pub unmetered_attempts: i64,
     /// Responses without a price.
-    pub unpriced_responses: u64,
+    pub unpriced_responses: i64,
     /// Why they have none, with how many.
-    pub unpriced_reasons: BTreeMap<String, u64>,
+    pub unpriced_reasons: BTreeMap<String, i64>,
     /// Responses of which no team is known.
-    pub unattributed_responses: u64,
+    pub unattributed_responses: i64,
     /// Responses of custom providers, rated at OpenAI list.
-    pub assumed_provider: u64,
+    pub assumed_provider: i64,
     /// Responses whose price's guarantee had ended when they were made.
-    pub stale_price: u64,
+    pub stale_price: i64,
     /// API responses that the user's contract list has no price of.
-    pub uncontracted_responses: u64,
+    pub uncontracted_responses: i64,
     /// Calls of hosted tools whose fee no public list says (a ChatGPT login, an unknown channel).
-    pub unpriced_tool_calls: u64,
+    pub unpriced_tool_calls: i64,
     /// Responses whose sources disagree.
-    pub conflicts: u64,
+    pub conflicts: i64,
     /// Responses with two possible readings.
-    pub ambiguous: u64,
+    pub ambiguous: i64,
     /// Records whose tokens cannot be true.
-    pub quarantined: u64,
+    pub quarantined: i64,
     /// Input that could not be read, by reason (whole store).
     pub unreadable: BTreeMap<String, u64>,
 }

@@ -1,6 +1,7 @@
 //! The nouns of the ledger. Pure: no clock, environment, file, socket or thread; nothing here knows where data comes from.
 
 mod amount;
+mod booked;
 mod fact;
 mod ids;
 mod line;
@@ -8,11 +9,13 @@ mod observation;
 mod owner;
 mod rollup;
 mod rule;
+mod split;
 mod time;
 mod usage;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
+pub use booked::{Booked, Seal, SealedSession};
 pub use fact::{
     Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
 };
@@ -27,6 +30,7 @@ pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow,
 };
 pub use rule::{Matcher, Rule, Subject};
+pub use split::{largest_remainder, round_half_even, split};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
 pub use zone::{ParseZoneError, Zone};

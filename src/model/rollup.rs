@@ -58,6 +58,52 @@ pub struct Sums {
     pub reported_list_usd: Option<i128>,
 }
 
+impl Sums {
+    /// All of them.
+    pub fn all(&self) -> [Option<i128>; 7] {
+        [
+            self.list_usd,
+            self.credits,
+            self.api_equivalent,
+            self.contract_usd,
+            self.tool_fees_usd,
+            self.reported_usd,
+            self.reported_list_usd,
+        ]
+    }
+
+    /// What adds up to 0 left out.
+    pub fn without_zeros(self) -> Self {
+        let some = |sum: Option<i128>| sum.filter(|n| *n != 0);
+        Sums {
+            list_usd: some(self.list_usd),
+            credits: some(self.credits),
+            api_equivalent: some(self.api_equivalent),
+            contract_usd: some(self.contract_usd),
+            tool_fees_usd: some(self.tool_fees_usd),
+            reported_usd: some(self.reported_usd),
+            reported_list_usd: some(self.reported_list_usd),
+        }
+    }
+}
+
+impl std::ops::Neg for Sums {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        let neg = |sum: Option<i128>| sum.map(|n| -n);
+        Sums {
+            list_usd: neg(self.list_usd),
+            credits: neg(self.credits),
+            api_equivalent: neg(self.api_equivalent),
+            contract_usd: neg(self.contract_usd),
+            tool_fees_usd: neg(self.tool_fees_usd),
+            reported_usd: neg(self.reported_usd),
+            reported_list_usd: neg(self.reported_list_usd),
+        }
+    }
+}
+
 impl std::ops::AddAssign for Sums {
     fn add_assign(&mut self, o: Self) {
         let add = |a: &mut Option<i128>, b: Option<i128>| *a = a.map_or(b, |a| Some(a + b.unwrap_or(0)));
@@ -72,35 +118,84 @@ impl std::ops::AddAssign for Sums {
 }
 
 /// The lines of one slot under the same keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRow {
     /// When.
     pub slot: Slot,
     /// The index of their keys.
     pub keys: u32,
-    /// How many.
-    pub responses: u64,
+    /// How many; of a correction, how many more.
+    pub responses: i64,
     /// Their tokens.
-    pub usage: TokenSums,
+    pub tokens: TokenSums,
     /// Their amounts.
     pub sums: Sums,
     /// The tokens of those without a price.
-    pub unpriced_tokens: u64,
+    pub unpriced_tokens: i64,
 }
 
-/// The tokens of several responses; see [`TokenUsage`].
+/// The tokens of several responses, or a difference of such; see [`TokenUsage`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenSums(u64, u64, u64, u64, u64);
+pub struct TokenSums {
+    /// All input tokens.
+    pub input: i64,
+    /// Those read from the prompt cache.
+    pub cached_input: i64,
+    /// Those written to the prompt cache.
+    pub cache_write: i64,
+    /// All output tokens.
+    pub output: i64,
+    /// Those spent on reasoning.
+    pub reasoning: i64,
+}
 
-impl From<TokenUsage> for TokenSums {
-    fn from(u: TokenUsage) -> Self {
-        TokenSums(u.input, u.cached_input, u.cache_write, u.output, u.reasoning)
+impl TokenSums {
+    /// Input that was neither read from nor written to the cache.
+    pub fn uncached_input(&self) -> i64 {
+        self.input - self.cached_input - self.cache_write
+    }
+
+    /// Input and output.
+    pub fn total(&self) -> i64 {
+        self.input + self.output
     }
 }
 
-impl From<TokenSums> for TokenUsage {
-    fn from(s: TokenSums) -> Self {
-        TokenUsage { input: s.0, cached_input: s.1, cache_write: s.2, output: s.3, reasoning: s.4 }
+impl From<TokenUsage> for TokenSums {
+    fn from(u: TokenUsage) -> Self {
+        // A usage that passed its check has no count above 2^40.
+        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        TokenSums {
+            input: signed(u.input),
+            cached_input: signed(u.cached_input),
+            cache_write: signed(u.cache_write),
+            output: signed(u.output),
+            reasoning: signed(u.reasoning),
+        }
+    }
+}
+
+impl std::ops::AddAssign for TokenSums {
+    fn add_assign(&mut self, o: Self) {
+        self.input += o.input;
+        self.cached_input += o.cached_input;
+        self.cache_write += o.cache_write;
+        self.output += o.output;
+        self.reasoning += o.reasoning;
+    }
+}
+
+impl std::ops::Neg for TokenSums {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        TokenSums {
+            input: -self.input,
+            cached_input: -self.cached_input,
+            cache_write: -self.cache_write,
+            output: -self.output,
+            reasoning: -self.reasoning,
+        }
     }
 }
 
@@ -113,18 +208,18 @@ pub struct ToolRow<'a> {
     pub keys: u32,
     /// The tool.
     pub name: &'a str,
-    /// How many.
-    pub calls: u64,
+    /// How many; of a correction, how many more.
+    pub calls: i64,
     /// Those that failed.
-    pub failures: u64,
+    pub failures: i64,
     /// Those of which no source says how they ended.
-    pub unknown: u64,
+    pub unknown: i64,
     /// How long they took together, in milliseconds, as far as it is known.
-    pub duration_ms: u64,
+    pub duration_ms: i64,
     /// Their fees, if they are calls of a hosted tool with a known one.
     pub fees_usd: Option<i128>,
     /// How many are calls of a hosted tool without a known fee.
-    pub unpriced: u64,
+    pub unpriced: i64,
 }
 
 /// What Codex said that a turn cost.
@@ -147,8 +242,8 @@ pub struct CoverageRow {
     pub slot: Slot,
     /// The index of what is true of each of them.
     pub traits: u32,
-    /// How many.
-    pub responses: u64,
+    /// How many; of a correction, how many more.
+    pub responses: i64,
 }
 
 /// How certain and complete a response is.
@@ -180,7 +275,7 @@ pub struct TurnRow {
     /// How many of the session's turn places are theirs.
     pub places: u32,
     /// How many.
-    pub turns: u64,
+    pub turns: i64,
 }
 
 /// One session, or one auxiliary thread.
@@ -201,14 +296,16 @@ pub struct SessionRollup<'a> {
     pub client: &'a str,
     /// The session it was forked from, else empty.
     pub forked_from: &'a str,
+    /// When what has no time of its own is counted: where it began, or in the first open month if that was closed without it.
+    pub counted: Slot,
     /// How many prompts the user sent.
-    pub prompts: u64,
+    pub prompts: i64,
     /// Requests that the API refused.
-    pub api_errors: u64,
+    pub api_errors: i64,
     /// Requests that brought no usage.
-    pub unmetered_attempts: u64,
+    pub unmetered_attempts: i64,
     /// Records whose tokens cannot be true.
-    pub quarantined: u64,
+    pub quarantined: i64,
     /// The keys that its rows name by their index.
     #[serde(borrow)]
     pub keys: Vec<Keys<'a>>,
@@ -268,7 +365,7 @@ impl<'a> SessionRollup<'a> {
         let slots = self.usage.iter().map(|r| r.slot).chain(self.tools.iter().map(|r| r.slot));
         let slots =
             slots.chain(self.turns.iter().filter_map(|t| t.started)).chain(self.reported.iter().map(|r| r.slot));
-        let began = Slot::of(self.started);
+        let began = self.counted;
         slots.fold((began, began), |(first, last), slot| (first.min(slot), last.max(slot)))
     }
 }

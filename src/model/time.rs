@@ -88,7 +88,7 @@ impl fmt::Display for Day {
 }
 
 /// A UTC calendar month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BillingPeriod {
     year: i32,
     month: u32,
@@ -118,6 +118,11 @@ impl BillingPeriod {
     /// Its first day.
     pub fn first_day(self) -> Day {
         Day(NaiveDate::from_ymd_opt(self.year, self.month, 1).unwrap_or(NaiveDate::MIN))
+    }
+
+    /// The month after it.
+    pub fn next(self) -> Self {
+        self.last_day().next().period()
     }
 
     /// Its last day.

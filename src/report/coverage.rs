@@ -1,18 +1,17 @@
 //! How complete and certain a report is.
 
-use super::Range;
 use super::days::Days;
 use crate::model::{Coverage, SessionRollup};
 use std::collections::BTreeMap;
 
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
 /// its own.
-pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, range: Range, days: &mut Days) {
+pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, days: &mut Days) {
     let mut numbers = vec![0; session.traits.len()];
     for row in session.coverage.iter().filter(|row| days.has(row.slot)) {
         numbers[row.traits as usize] += row.responses;
     }
-    for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n > 0) {
+    for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != 0) {
         add_to(&mut c.responses_by_source, t.evidence, n);
         if !t.unpriced.is_empty() {
             c.unpriced_responses += n;
@@ -28,8 +27,8 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, range: Range, d
         ];
         flags.into_iter().filter(|(is, _)| *is).for_each(|(_, count)| *count += n);
     }
-    c.unpriced_tool_calls += session.tools.iter().filter(|row| days.has(row.slot)).map(|row| row.unpriced).sum::<u64>();
-    if range.has(session.started) {
+    c.unpriced_tool_calls += session.tools.iter().filter(|row| days.has(row.slot)).map(|row| row.unpriced).sum::<i64>();
+    if days.has(session.counted) {
         c.unmetered_attempts += session.unmetered_attempts;
         c.quarantined += session.quarantined;
     }
@@ -42,7 +41,7 @@ pub(super) fn add_counters(c: &mut Coverage, counters: &BTreeMap<String, u64>) {
     c.unreadable = unreadable.map(|(name, n)| (name.clone(), *n)).collect();
 }
 
-fn add_to(counts: &mut BTreeMap<String, u64>, name: &str, n: u64) {
+fn add_to(counts: &mut BTreeMap<String, i64>, name: &str, n: i64) {
     match counts.get_mut(name) {
         Some(count) => *count += n,
         None => drop(counts.insert(name.to_string(), n)),

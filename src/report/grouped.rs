@@ -173,17 +173,17 @@ impl<'b> Grouped<'b> {
             self.groups[group].measures.add_reported(row);
             self.totals.add_reported(row);
         }
-        super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
+        super::coverage::add(&mut self.coverage, session, &mut self.days);
     }
 
     /// A session counts once in each group that has something of it.
     fn count_session(&mut self, places: &[Option<usize>]) {
         let groups = distinct(places.iter().copied().flatten());
-        self.totals.sessions += u64::from(!groups.is_empty());
+        self.totals.sessions += i64::from(!groups.is_empty());
         groups.into_iter().for_each(|group| self.groups[group].measures.sessions += 1);
     }
 
-    fn count_turns(&mut self, groups: impl Iterator<Item = usize>, turns: u64) {
+    fn count_turns(&mut self, groups: impl Iterator<Item = usize>, turns: i64) {
         let groups = distinct(groups);
         self.totals.turns += if groups.is_empty() { 0 } else { turns };
         groups.into_iter().for_each(|group| self.groups[group].measures.turns += turns);
@@ -299,9 +299,9 @@ fn all_columns(bucket: Bucket, by: &[Dimension]) -> Vec<Column> {
 /// What reports by tool add.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tools {
-    failures: u64,
-    unknown: u64,
-    duration_ms: u64,
+    failures: i64,
+    unknown: i64,
+    duration_ms: i64,
 }
 
 impl Tools {
@@ -313,7 +313,7 @@ impl Tools {
         Tools {
             failures: self.failures + other.failures,
             unknown: self.unknown + other.unknown,
-            duration_ms: self.duration_ms.saturating_add(other.duration_ms),
+            duration_ms: self.duration_ms + other.duration_ms,
         }
     }
 

@@ -1,24 +1,24 @@
 //! The numbers of a row: token counts as integers, money as integers of pico-units.
 
 use super::table::{Cell, Column, Kind};
-use crate::model::{ReportedRow, Sums, TokenUsage, ToolRow, UsageRow};
+use crate::model::{ReportedRow, Sums, TokenSums, ToolRow, UsageRow};
 
 /// What a row adds up. `sessions` and `turns` are distinct counts, so that rows need not add: who adds a session counts them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Measures {
-    pub sessions: u64,
-    pub turns: u64,
-    pub responses: u64,
-    tool_calls: u64,
-    usage: TokenUsage,
+    pub sessions: i64,
+    pub turns: i64,
+    pub responses: i64,
+    tool_calls: i64,
+    tokens: TokenSums,
     sums: Sums,
-    unpriced_tokens: u64,
+    unpriced_tokens: i64,
 }
 
 impl Measures {
     pub fn add_row(&mut self, row: &UsageRow) {
         self.responses += row.responses;
-        self.usage += row.usage.into();
+        self.tokens += row.tokens;
         self.sums += row.sums;
         self.unpriced_tokens += row.unpriced_tokens;
     }
@@ -40,10 +40,10 @@ impl Measures {
     }
 
     pub fn cells(&self) -> Vec<Cell> {
-        let count = |n: u64| Cell::Count(n);
+        let count = |n: i64| Cell::Count(n);
         // Nothing is not 0.
         let amount = |sum: Option<i128>| sum.map_or(Cell::Missing, Cell::Amount);
-        let (u, s) = (&self.usage, &self.sums);
+        let (u, s) = (&self.tokens, &self.sums);
         vec![
             count(self.sessions),
             count(self.turns),

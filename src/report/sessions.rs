@@ -15,7 +15,7 @@ pub struct Sessions {
     /// In the order of their start and id.
     rows: Vec<(Timestamp, String, Vec<Cell>)>,
     totals: Measures,
-    sums: [u64; 4],
+    sums: [i64; 4],
     coverage: Coverage,
 }
 
@@ -28,16 +28,16 @@ impl Sessions {
 
     /// Adds a session.
     pub fn add(&mut self, session: &SessionRollup<'_>) {
-        super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
+        super::coverage::add(&mut self.coverage, session, &mut self.days);
         let days = &mut self.days;
         let rows: Vec<bool> = session.usage.iter().map(|row| days.has(row.slot)).collect();
         let of_turn = |row: &u32| rows.get(*row as usize).copied().unwrap_or(false);
         let mut is_in =
             |turn: &TurnRow, rows: &[u32]| turn.started.is_some_and(|s| days.has(s)) || rows.iter().any(of_turn);
-        let turns: u64 = session.turns().filter(|(turn, rows)| is_in(turn, rows)).map(|(turn, _)| turn.turns).sum();
+        let turns: i64 = session.turns().filter(|(turn, rows)| is_in(turn, rows)).map(|(turn, _)| turn.turns).sum();
         let tools: Vec<_> = session.tools.iter().filter(|row| days.has(row.slot)).collect();
         let reported: Vec<_> = session.reported.iter().filter(|row| days.has(row.slot)).collect();
-        let started = self.range.has(session.started);
+        let started = days.has(session.counted);
         if !rows.contains(&true) && tools.is_empty() && reported.is_empty() && turns == 0 && !started {
             return;
         }
@@ -46,13 +46,13 @@ impl Sessions {
         let mut measures = Measures::default();
         for to in [&mut measures, &mut self.totals] {
             usage().for_each(|row| to.add_row(row));
-            to.sessions += u64::from(!session.auxiliary);
+            to.sessions += i64::from(!session.auxiliary);
             to.turns += turns;
             tools.iter().for_each(|row| to.add_tool(row));
             reported.iter().for_each(|row| to.add_reported(row));
         }
         // What has no day of its own is the first day's.
-        let once = |n: u64| if started { n } else { 0 };
+        let once = |n: i64| if started { n } else { 0 };
         let extra = [once(session.prompts), failures, once(session.api_errors), once(session.unmetered_attempts)];
         self.sums.iter_mut().zip(extra).for_each(|(sum, n)| *sum += n);
         let keys: Vec<&Keys<'_>> = usage().map(|row| &session.keys[row.keys as usize]).collect();
@@ -112,7 +112,7 @@ fn head(session: &SessionRollup<'_>, keys: &[&Keys<'_>]) -> Vec<Cell> {
         text(if session.auxiliary { "auxiliary" } else { "session" }),
         Cell::Text(session.started.to_rfc3339()),
         Cell::Text(session.ended.to_rfc3339()),
-        Cell::Count(u64::try_from(seconds).unwrap_or(0)),
+        Cell::Count(seconds.max(0)),
         text(team),
         text(cost_centre),
         text(project),

@@ -33,7 +33,7 @@ pub enum Cell {
     /// Text of foreign origin; formats make it safe.
     Text(String),
     /// A whole number.
-    Count(u64),
+    Count(i64),
     /// Pico-units.
     Amount(i128),
 }

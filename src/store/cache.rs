@@ -1,6 +1,6 @@
 //! What a store keeps of computed sessions, so that a report need not compute them again. Dropping it loses nothing.
 
-use crate::model::{Observation, Rollup, ThreadId, Timestamp};
+use crate::model::{BillingPeriod, Observation, Rollup, Seal, SealedSession, ThreadId, Timestamp};
 
 /// What a thread is marked with while the cache does not know of its latest observations; each mark is given once.
 pub type Mark = Option<i64>;
@@ -59,6 +59,40 @@ pub trait Cache {
 
     /// The ids of all cached sessions.
     fn sessions(&self) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// All sealed months, in their order.
+    fn seals(&self) -> anyhow::Result<Vec<Seal>>;
+
+    /// What was sealed of a session, in the order of months.
+    fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>>;
+
+    /// The sessions of a sealed month behind this one, in the order of their ids.
+    fn sealed_after(
+        &self,
+        period: BillingPeriod,
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<SealedSession>>;
+
+    /// Cached sessions behind this one that may have something of this time, in the order of their ids.
+    fn sessions_after(
+        &self,
+        span: (Timestamp, Timestamp),
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<ThreadId>>;
+
+    /// When the first session began.
+    fn first_moment(&self) -> anyhow::Result<Option<Timestamp>>;
+
+    /// Does something while nobody else can write, and keeps it only if it succeeds.
+    fn alone(&mut self, work: &mut dyn FnMut(&mut dyn Cache) -> anyhow::Result<()>) -> anyhow::Result<()>;
+
+    /// Adds a session to a month that is being sealed.
+    fn add_sealed(&mut self, session: &SealedSession) -> anyhow::Result<()>;
+
+    /// Seals a month, for ever.
+    fn add_seal(&mut self, seal: &Seal) -> anyhow::Result<()>;
 
     /// The encoded rollup of a session.
     fn cached(&self, session: &ThreadId) -> anyhow::Result<Option<Vec<u8>>>;

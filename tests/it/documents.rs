@@ -81,6 +81,7 @@ fn every_command_has_help_with_an_example() {
         "report monthly",
         "report session",
         "show",
+        "ledger seal",
         "ledger verify",
         "ledger rebuild",
         "ledger explain",

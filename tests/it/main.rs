@@ -23,6 +23,7 @@ mod real_codex;
 mod reference;
 mod replay;
 mod reports;
+mod seals;
 mod sink;
 mod store;
 mod support;

@@ -104,9 +104,10 @@ fn brief<'a>(column: &str, text: &'a str) -> &'a str {
 }
 
 /// A whole number with separators.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
+pub fn thousands(n: impl Into<i128>) -> String {
+    let n = n.into();
+    let digits = n.unsigned_abs().to_string();
+    let mut out = String::from(if n < 0 { "-" } else { "" });
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
@@ -139,7 +140,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
         true => "seen by: no responses".to_string(),
         false => format!("seen by: {}", sources.join(", ")),
     }];
-    let mut note = |n: u64, text: &str| {
+    let mut note = |n: i64, text: &str| {
         if n > 0 {
             notes.push(format!("{} {text}", thousands(n)));
         }
@@ -160,7 +161,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     note(c.ambiguous, "responses with two possible readings");
     note(c.quarantined, "records with impossible token counts, not counted");
     for (name, n) in &c.unreadable {
-        note(*n, &format!("{} (whole store)", terminal_text(name)));
+        note(i64::try_from(*n).unwrap_or(i64::MAX), &format!("{} (whole store)", terminal_text(name)));
     }
     if c.unpriced_reasons.contains_key(&Unpriced::UnknownChannel.to_string()) {
         notes.push("hint: write channel = \"api\" or channel = \"chatgpt\" into config.toml in the home".into());
@@ -175,8 +176,8 @@ mod tests {
     #[test]
     fn numbers_can_be_read() {
         assert_eq!(
-            (thousands(0), thousands(999), thousands(1_234_567)),
-            ("0".into(), "999".into(), "1,234,567".into())
+            (thousands(0), thousands(999), thousands(1_234_567), thousands(-1_234)),
+            ("0".into(), "999".into(), "1,234,567".into(), "-1,234".into())
         );
         assert_eq!(amount(79_868_000_000), "0.0799");
         assert_eq!(amount(150_000_000), "0.0002");

@@ -2,7 +2,7 @@
 
 use super::rows::{self, new_mark, thread_row};
 use super::{SqliteStore, mark_busy};
-use crate::model::{Observation, Rollup, ThreadId, Timestamp};
+use crate::model::{BillingPeriod, Observation, Rollup, Seal, SealedSession, ThreadId, Timestamp};
 use crate::store::{Cache, Mark, Seen};
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -156,6 +156,49 @@ impl Cache for SqliteStore {
         ids(&mut self.db.prepare("SELECT session_id FROM session ORDER BY session_id")?.query([])?)
     }
 
+    fn seals(&self) -> anyhow::Result<Vec<Seal>> {
+        self.read_seals()
+    }
+
+    fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
+        self.read_sealed_of(session)
+    }
+
+    fn sealed_after(
+        &self,
+        period: BillingPeriod,
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<SealedSession>> {
+        self.read_sealed_after(period, after, most)
+    }
+
+    fn sessions_after(
+        &self,
+        span: (Timestamp, Timestamp),
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<ThreadId>> {
+        self.read_sessions_after(span, after, most)
+    }
+
+    fn first_moment(&self) -> anyhow::Result<Option<Timestamp>> {
+        let sql = "SELECT min(first_ns) FROM session WHERE first_ns > 0";
+        Ok(self.db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(Timestamp))
+    }
+
+    fn alone(&mut self, work: &mut dyn FnMut(&mut dyn Cache) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.work_alone(work).map_err(mark_busy)
+    }
+
+    fn add_sealed(&mut self, session: &SealedSession) -> anyhow::Result<()> {
+        self.insert_sealed(session)
+    }
+
+    fn add_seal(&mut self, seal: &Seal) -> anyhow::Result<()> {
+        self.insert_seal(seal)
+    }
+
     fn cached(&self, session: &ThreadId) -> anyhow::Result<Option<Vec<u8>>> {
         let mut statement = self.db.prepare_cached("SELECT rollup FROM session WHERE session_id = ?1")?;
         Ok(statement.query_row([session.as_str()], |row| row.get(0)).optional()?)
@@ -166,7 +209,7 @@ fn flip<A, B>(pair: anyhow::Result<(A, B)>) -> anyhow::Result<(B, A)> {
     pair.map(|(a, b)| (b, a))
 }
 
-fn ids(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<ThreadId>> {
+pub(super) fn ids(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<ThreadId>> {
     let mut all = Vec::new();
     while let Some(row) = found.next()? {
         all.push(ThreadId::new(row.get_ref(0)?.as_str()?).context("a stored thread id is damaged")?);

@@ -4,8 +4,11 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// All migrations in order; the schema's version is their number.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_observations.sql"), include_str!("migrations/0002_cache.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_observations.sql"),
+    include_str!("migrations/0002_cache.sql"),
+    include_str!("migrations/0003_seals.sql"),
+];
 
 /// "cdxt": marks a database file as ours.
 const APPLICATION_ID: i64 = 0x6364_7874;

@@ -3,6 +3,7 @@
 mod cache;
 mod migrate;
 mod rows;
+mod sealed;
 
 use self::rows::Rows;
 use super::{Appended, Batch, Busy, Cursor, Store};

@@ -6,7 +6,7 @@ use codex_tally::ingest::exchange::{Decoder, Encoder, Item};
 use codex_tally::ingest::hook::{Environment, Identity, decode_line, reduce};
 use codex_tally::ingest::otlp::{ClientHeaders, decode_json, decode_protobuf};
 use codex_tally::ingest::transcript::{Reader, State, thread_of_path};
-use codex_tally::ledger::{Ledger, Options, build, rollups};
+use codex_tally::ledger::{Books, Ledger, Options, build, rollups};
 use codex_tally::model::{Observation, SessionRollup};
 use codex_tally::pricing::PriceBook;
 use codex_tally::report::{Bucket, Dimension, Grouped, Range, Sessions, format, show};
@@ -82,7 +82,7 @@ pub fn ledger(observations: &[Observation]) -> Ledger {
 /// The facts, and the bytes of all reports on them.
 pub fn all_that_is_said(observations: &[Observation]) -> String {
     let ledger = ledger(observations);
-    let rollups = rollups(observations, &Options::default(), PriceBook::builtin()).unwrap();
+    let rollups = rollups(observations, &Options::default(), PriceBook::builtin(), &Books::open()).unwrap();
     let mut said = format!("{:#?}", ledger.sessions).into_bytes();
     let mut sessions = Sessions::new(Range::default());
     rollups.iter().for_each(|r| sessions.add(&SessionRollup::decode(&r.bytes).unwrap()));

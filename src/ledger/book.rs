@@ -1,0 +1,51 @@
+//! Lines as they are booked.
+
+use super::rollup::sums;
+use crate::model::{Booked, Line, TokenSums};
+
+/// A line with all names by which it may have been booked before.
+pub(super) struct Bookable {
+    pub booked: Booked,
+    /// The ids of its records, its own first.
+    pub names: Vec<String>,
+}
+
+/// A line as it is booked.
+pub fn book(line: &Line) -> Booked {
+    let r = &line.response;
+    let o = &r.owner;
+    let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let tokens = TokenSums::from(r.usage);
+    Booked {
+        line: r.line_id(),
+        of: line.period,
+        class: line.class.name().into(),
+        reason: String::new(),
+        time: r.time,
+        thread: r.thread.to_string(),
+        turn: text(r.turn.as_ref()),
+        response: text(r.response_id.as_ref()),
+        values: [
+            o.team.value.clone(),
+            o.cost_centre.value.clone(),
+            o.project.value.clone(),
+            o.user.value.clone(),
+            r.client.clone(),
+            r.channel.name().into(),
+            r.model.clone().unwrap_or_else(|| "unknown".into()),
+            r.tier.name().into(),
+        ],
+        team_why: o.team.why.clone(),
+        evidence: r.evidence.name(),
+        unpriced: line.priced.unpriced.as_ref().map(ToString::to_string).unwrap_or_default(),
+        responses: 1,
+        tokens,
+        sums: sums(line),
+        unpriced_tokens: if line.priced.unpriced.is_some() { tokens.total() } else { 0 },
+    }
+}
+
+/// The same with its other names.
+pub(super) fn bookable(line: &Line) -> Bookable {
+    Bookable { booked: book(line), names: line.response.keys.iter().map(|key| key.short()).collect() }
+}

@@ -1,0 +1,213 @@
+//! Rollups over months of which some are sealed: what was sealed stands, and the first open month has the corrections.
+
+use super::book::Bookable;
+use super::correct::corrections;
+use crate::model::{
+    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SealedSession, SessionRollup, Slot, Status, Sums, ToolRow,
+    TurnRow, UsageRow,
+};
+use std::collections::BTreeMap;
+
+/// The first slot of the first month that is not sealed.
+pub(super) fn opens(through: BillingPeriod) -> Slot {
+    Slot::of(through.next().first_day().start())
+}
+
+fn month(slot: Slot) -> BillingPeriod {
+    slot.start().day().period()
+}
+
+/// The part of a rollup that is of one month, as it is sealed.
+pub fn part<'a>(rollup: &SessionRollup<'a>, period: BillingPeriod) -> SessionRollup<'a> {
+    let mut part = retain(rollup, |slot| month(slot) == period);
+    for keys in &mut part.keys {
+        keys.status = Status::Sealed.name();
+    }
+    if month(rollup.counted) != period {
+        (part.prompts, part.api_errors, part.unmetered_attempts, part.quarantined) = (0, 0, 0, 0);
+    }
+    part
+}
+
+/// Only what is of these slots.
+fn retain<'a>(rollup: &SessionRollup<'a>, keep: impl Fn(Slot) -> bool) -> SessionRollup<'a> {
+    let mut kept = rollup.clone();
+    let mut place = 0;
+    let places: Vec<Option<u32>> = rollup
+        .usage
+        .iter()
+        .map(|row| {
+            let here = place;
+            place += u32::from(keep(row.slot));
+            keep(row.slot).then_some(here)
+        })
+        .collect();
+    (kept.turns, kept.turn_places) = (Vec::new(), Vec::new());
+    for (turn, of_turn) in rollup.turns() {
+        let before = kept.turn_places.len();
+        kept.turn_places.extend(of_turn.iter().filter_map(|row| places[*row as usize]));
+        let started = turn.started.filter(|slot| keep(*slot));
+        let of_turn = kept.turn_places.len() - before;
+        if of_turn > 0 || started.is_some() {
+            let places = u32::try_from(of_turn).unwrap_or(u32::MAX);
+            kept.turns.push(TurnRow { started, places, turns: turn.turns });
+        }
+    }
+    kept.usage.retain(|row| keep(row.slot));
+    kept.coverage.retain(|row| keep(row.slot));
+    kept.tools.retain(|row| keep(row.slot));
+    kept.reported.retain(|row| keep(row.slot));
+    kept
+}
+
+/// Adds the rows of another rollup of the session.
+fn absorb<'a>(into: &mut SessionRollup<'a>, part: SessionRollup<'a>) {
+    let offset = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (keys, traits, usage) = (offset(into.keys.len()), offset(into.traits.len()), offset(into.usage.len()));
+    into.keys.extend(part.keys);
+    into.traits.extend(part.traits);
+    into.usage.extend(part.usage.into_iter().map(|row| UsageRow { keys: row.keys + keys, ..row }));
+    into.coverage.extend(part.coverage.into_iter().map(|mut row| {
+        row.traits += traits;
+        row
+    }));
+    into.turns.extend(part.turns);
+    into.turn_places.extend(part.turn_places.into_iter().map(|place| place + usage));
+    into.tools.extend(part.tools.into_iter().map(|row| ToolRow { keys: row.keys + keys, ..row }));
+    into.reported.extend(part.reported.into_iter().map(|row| ReportedRow { keys: row.keys + keys, ..row }));
+}
+
+/// The corrections that the books of a session need, in the first open month.
+pub(super) fn corrections_of(lines: &[Bookable], sealed: &[SealedSession]) -> Vec<Booked> {
+    let booked: Vec<Booked> = sealed.iter().flat_map(|s| s.lines.iter().cloned()).collect();
+    corrections(lines, &booked)
+}
+
+/// A session's rollup with its closed months as they were sealed, and their corrections in the first open month. `parts` are the
+/// sealed ones, `lines` the corrections.
+pub(super) fn close<'a>(
+    live: &SessionRollup<'a>,
+    through: BillingPeriod,
+    parts: &[(BillingPeriod, SessionRollup<'a>)],
+    lines: &'a [Booked],
+    months: &'a BTreeMap<BillingPeriod, String>,
+) -> SessionRollup<'a> {
+    let open = opens(through);
+    let mut made = retain(live, |slot| slot >= open);
+    if live.counted < open {
+        let counted = parts.iter().find(|(period, part)| month(part.counted) == *period);
+        made.counted = counted.map_or(open, |(_, part)| part.counted);
+        if let Some((_, part)) = counted {
+            made.prompts = part.prompts;
+            made.api_errors = part.api_errors;
+            made.unmetered_attempts = part.unmetered_attempts;
+            made.quarantined = part.quarantined;
+        }
+    }
+    let parts: Vec<SessionRollup<'a>> = parts.iter().map(|(_, part)| part.clone()).collect();
+    for part in &parts {
+        absorb(&mut made, part.clone());
+    }
+    let name = |period: BillingPeriod| months.get(&period).map_or("", String::as_str);
+    add_lines(&mut made, open, lines, &name);
+    let closed = retain(live, |slot| slot < open);
+    add_tools(&mut made, open, &closed, &parts, &name);
+    add_reported(&mut made, open, &closed, &parts, &name);
+    made
+}
+
+fn correction<'a>(values: [&'a str; 8], corrects: &'a str) -> Keys<'a> {
+    Keys { values, status: Status::Estimated.name(), class: LineClass::Correction.name(), corrects }
+}
+
+fn key_index<'a>(made: &mut SessionRollup<'a>, keys: Keys<'a>) -> u32 {
+    let known = made.keys.iter().rposition(|k| *k == keys);
+    let index = known.unwrap_or_else(|| {
+        made.keys.push(keys);
+        made.keys.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn add_lines<'a>(
+    made: &mut SessionRollup<'a>,
+    slot: Slot,
+    lines: &'a [Booked],
+    name: &impl Fn(BillingPeriod) -> &'a str,
+) {
+    for line in lines {
+        let keys = key_index(made, correction(line.values.each_ref().map(String::as_str), name(line.of)));
+        let known = made.usage.iter().rposition(|row| row.slot == slot && row.keys == keys);
+        let at = known.unwrap_or_else(|| {
+            made.usage.push(UsageRow { slot, keys, ..UsageRow::default() });
+            made.usage.len() - 1
+        });
+        let row = &mut made.usage[at];
+        row.responses += line.responses;
+        row.tokens += line.tokens;
+        row.sums += line.sums;
+        row.unpriced_tokens += line.unpriced_tokens;
+    }
+}
+
+/// The month that a row's figures are of.
+fn of(keys: &Keys<'_>, slot: Slot) -> BillingPeriod {
+    keys.corrects.parse().unwrap_or_else(|_| month(slot))
+}
+
+fn add_tools<'a>(
+    made: &mut SessionRollup<'a>,
+    slot: Slot,
+    closed: &SessionRollup<'a>,
+    parts: &[SessionRollup<'a>],
+    name: &impl Fn(BillingPeriod) -> &'a str,
+) {
+    let mut sums: BTreeMap<(BillingPeriod, [&'a str; 8], &'a str), ToolRow<'a>> = BTreeMap::new();
+    for (rollup, sign) in std::iter::once((closed, 1)).chain(parts.iter().map(|part| (part, -1))) {
+        for row in &rollup.tools {
+            let keys = &rollup.keys[row.keys as usize];
+            let sum = sums.entry((of(keys, row.slot), keys.values, row.name)).or_default();
+            sum.calls += sign * row.calls;
+            sum.failures += sign * row.failures;
+            sum.unknown += sign * row.unknown;
+            sum.duration_ms += sign * row.duration_ms;
+            sum.unpriced += sign * row.unpriced;
+            if let Some(fees) = row.fees_usd {
+                sum.fees_usd = Some(sum.fees_usd.unwrap_or(0) + i128::from(sign) * fees);
+            }
+        }
+    }
+    for ((period, values, tool), mut row) in sums {
+        row.fees_usd = row.fees_usd.filter(|fees| *fees != 0);
+        // How a call ended, and how long it took, is nothing that is booked.
+        if row.calls != 0 || row.unpriced != 0 || row.fees_usd.is_some() {
+            let keys = key_index(made, correction(values, name(period)));
+            made.tools.push(ToolRow { slot, keys, name: tool, ..row });
+        }
+    }
+}
+
+fn add_reported<'a>(
+    made: &mut SessionRollup<'a>,
+    slot: Slot,
+    closed: &SessionRollup<'a>,
+    parts: &[SessionRollup<'a>],
+    name: &impl Fn(BillingPeriod) -> &'a str,
+) {
+    let mut sums: BTreeMap<(BillingPeriod, [&'a str; 8]), Sums> = BTreeMap::new();
+    for (rollup, is_now) in std::iter::once((closed, true)).chain(parts.iter().map(|part| (part, false))) {
+        for row in &rollup.reported {
+            let keys = &rollup.keys[row.keys as usize];
+            let sum = Sums { reported_usd: Some(row.reported_usd), reported_list_usd: row.list_usd, ..Sums::default() };
+            *sums.entry((of(keys, row.slot), keys.values)).or_default() += if is_now { sum } else { -sum };
+        }
+    }
+    for ((period, values), sum) in sums {
+        let sum = sum.without_zeros();
+        if sum != Sums::default() {
+            let keys = key_index(made, correction(values, name(period)));
+            let reported_usd = sum.reported_usd.unwrap_or(0);
+            made.reported.push(ReportedRow { slot, keys, reported_usd, list_usd: sum.reported_list_usd });
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Sealed months in SQLite.
+
+use super::SqliteStore;
+use super::cache::ids;
+use crate::model::{BillingPeriod, Booked, Seal, SealedSession, ThreadId, Timestamp};
+use crate::store::Cache;
+use anyhow::Context as _;
+use rusqlite::{DropBehavior, Row, params};
+
+impl SqliteStore {
+    pub(super) fn read_seals(&self) -> anyhow::Result<Vec<Seal>> {
+        let mut statement = self.db.prepare_cached("SELECT period, json, sha256 FROM seal ORDER BY period")?;
+        let mut found = statement.query([])?;
+        let mut seals = Vec::new();
+        while let Some(row) = found.next()? {
+            seals.push(Seal { period: period_of(row, 0)?, json: row.get(1)?, sha256: row.get(2)? });
+        }
+        Ok(seals)
+    }
+
+    pub(super) fn read_sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
+        let sql = "SELECT session_id, period, part, lines FROM sealed_session WHERE session_id = ?1 ORDER BY period";
+        let mut statement = self.db.prepare_cached(sql)?;
+        sealed(&mut statement.query([session.as_str()])?)
+    }
+
+    pub(super) fn read_sealed_after(
+        &self,
+        period: BillingPeriod,
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<SealedSession>> {
+        let sql = "SELECT session_id, period, part, lines FROM sealed_session INDEXED BY sealed_session_period \
+                   WHERE period = ?1 AND session_id > ?2 ORDER BY session_id LIMIT ?3";
+        let mut statement = self.db.prepare_cached(sql)?;
+        sealed(&mut statement.query(params![period.to_string(), after.map_or("", ThreadId::as_str), most as i64])?)
+    }
+
+    pub(super) fn read_sessions_after(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        after: Option<&ThreadId>,
+        most: usize,
+    ) -> anyhow::Result<Vec<ThreadId>> {
+        let sql = "SELECT session_id FROM session WHERE session_id > ?1 AND last_ns >= ?2 AND first_ns <= ?3 \
+                   ORDER BY session_id LIMIT ?4";
+        let mut statement = self.db.prepare_cached(sql)?;
+        ids(&mut statement.query(params![after.map_or("", ThreadId::as_str), from.0, to.0, most as i64])?)
+    }
+
+    pub(super) fn work_alone(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Cache) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        // The library's transaction would borrow the connection that the work is done with.
+        let mut tx = self.begin()?;
+        tx.set_drop_behavior(DropBehavior::Ignore);
+        drop(tx);
+        match work(self) {
+            Ok(()) => Ok(self.db.execute_batch("COMMIT")?),
+            Err(e) => {
+                self.db.execute_batch("ROLLBACK")?;
+                Err(e)
+            }
+        }
+    }
+
+    pub(super) fn insert_sealed(&mut self, s: &SealedSession) -> anyhow::Result<()> {
+        let lines = postcard::to_stdvec(&s.lines)?;
+        self.db.prepare_cached("INSERT INTO sealed_session VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            s.session.as_str(),
+            s.period.to_string(),
+            s.part,
+            lines
+        ])?;
+        Ok(())
+    }
+
+    pub(super) fn insert_seal(&mut self, seal: &Seal) -> anyhow::Result<()> {
+        let sql = "INSERT INTO seal VALUES (?1, ?2, ?3)";
+        self.db.execute(sql, params![seal.period.to_string(), seal.json, seal.sha256])?;
+        Ok(())
+    }
+}
+
+fn period_of(row: &Row<'_>, at: usize) -> anyhow::Result<BillingPeriod> {
+    Ok(row.get_ref(at)?.as_str()?.parse::<BillingPeriod>()?)
+}
+
+fn sealed(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<SealedSession>> {
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        let session = ThreadId::new(row.get_ref(0)?.as_str()?).context("a sealed session's id is damaged")?;
+        let period = period_of(row, 1)?;
+        let lines: Vec<Booked> = postcard::from_bytes(row.get_ref(3)?.as_blob()?)
+            .with_context(|| format!("what was sealed of session {session} in {period} is damaged"))?;
+        all.push(SealedSession { session, period, part: row.get(2)?, lines });
+    }
+    Ok(all)
+}
