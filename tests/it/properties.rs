@@ -24,9 +24,9 @@ impl std::fmt::Debug for Observed {
     }
 }
 
-/// Every capture, version and fork.
+/// Every capture of every version.
 static CAPTURES: LazyLock<Vec<Observed>> = LazyLock::new(|| {
-    let captures = ["captures", "versions", "forks"].into_iter().flat_map(Capture::all);
+    let captures = ["captures", "versions", "forks", "agents", "compactions"].into_iter().flat_map(Capture::all);
     let observed = |capture: Capture| {
         let all = of_all(&capture);
         let said = all_that_is_said(&stored(all.clone()));

@@ -27,7 +27,7 @@ fn bill(observations: &[Observation]) -> Vec<String> {
 }
 
 fn captures() -> Vec<Capture> {
-    ["captures", "versions", "forks"].into_iter().flat_map(Capture::all).collect()
+    ["captures", "versions", "forks", "agents", "compactions"].into_iter().flat_map(Capture::all).collect()
 }
 
 /// A field that looks like usage, of which no version knows.

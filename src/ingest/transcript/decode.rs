@@ -204,9 +204,9 @@ impl Reader {
         let thread = |text: &crate::ingest::lenient::Text| text.get().and_then(ThreadId::new);
         let body = Meta {
             session: thread(&meta.session_id),
-            parent: thread(&meta.parent_thread_id),
+            parent: thread(&meta.parent_thread_id).or_else(|| ThreadId::new(meta.source.parent.as_deref()?)),
             forked_from: thread(&meta.forked_from_id),
-            source: meta.source.0.clone(),
+            source: meta.source.name.clone(),
             originator: meta.originator.cut(128),
             cli_version: meta.cli_version.cut(64),
             cwd: meta.cwd.cut(4096),
