@@ -12,7 +12,7 @@ mod usage;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico};
-pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact};
+pub use fact::{Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnFact, Unmetered};
 pub use ids::{SourceKind, ThreadId, uuid_v7_millis};
 pub use line::{Channel, Line, LineClass, Priced, RateUsed, Status, Unpriced};
 pub use observation::{

@@ -40,11 +40,14 @@ pub fn sessions(input: Input<'_>, range: Range) -> Report {
         let mut row = head(session, lines);
         row.extend(measures.cells());
         row.extend(extra.map(Cell::Count));
+        let unmetered = session.unmetered_by_model();
+        row.push(if started && !unmetered.is_empty() { Cell::Text(unmetered) } else { Cell::Missing });
         rows.push(row);
     }
     let mut total_cells = vec![Cell::Missing; HEAD.len()];
     total_cells.extend(totals.total_cells());
     total_cells.extend(sums.map(Cell::Count));
+    total_cells.push(Cell::Missing);
     Report {
         name: "session",
         range,
@@ -110,5 +113,6 @@ fn all_columns() -> Vec<Column> {
         ("unmetered_attempts", Some("unmetered")),
     ];
     all.extend(extra.map(|(name, title)| Column { name, title, kind: Kind::Count }));
+    all.push(Column { name: "unmetered_by_model", title: None, kind: Kind::Text });
     all
 }

@@ -349,6 +349,31 @@ fn attempts_are_counted_by_whoever_saw_more() {
 }
 
 #[test]
+fn attempts_are_counted_by_model_and_what_failures_named_is_in_no_total() {
+    let t = thread(1);
+    let failed = |source: SourceKind, ms: i64, kind: &str, model: &str, named: u64| {
+        let (kind, model, usage) = (kind.into(), Some(model.into()), Some(usage(named)).filter(|_| named > 0));
+        let body = Body::Attempt(Attempt { kind, model, usage, ..Attempt::default() });
+        observe(&t, source, key(&format!("{source:?} {ms} {named}")), at(ms), body)
+    };
+    let mut all = vec![
+        failed(SourceKind::Otlp, 5, "named", "gpt-5.5", 600),
+        failed(SourceKind::Otlp, 6, "stream", "gpt-5.5", 0),
+        failed(SourceKind::Otlp, 900, "stream", "gpt-5.5", 0),
+        failed(SourceKind::Otlp, 9_000, "stream", "gpt-6", 0),
+        failed(SourceKind::Hook, 7, "stream", "gpt-5.5", 0),
+    ];
+    let session = only(&all);
+    assert_eq!((session.responses.len(), session.unmetered_attempts), (0, 3));
+    assert_eq!(session.unmetered_by_model(), "gpt-5.5: 2, named 601 tokens; gpt-6: 1");
+    assert_eq!(session.unmetered[&Some("gpt-5.5".to_string())].named, usage(600));
+    // What cannot be true is not shown either; hooks that saw more are believed.
+    all.push(failed(SourceKind::Otlp, 10, "named", "gpt-6", 1 << 62));
+    all.extend([1_000, 2_000, 3_000].map(|ms| failed(SourceKind::Hook, ms, "stream", "gpt-6", 0)));
+    assert_eq!(only(&all).unmetered_by_model(), "gpt-5.5: 1, named 601 tokens; gpt-6: 3");
+}
+
+#[test]
 fn times_at_the_ends_of_the_world_harm_nothing() {
     let t = thread(1);
     for ns in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX] {
