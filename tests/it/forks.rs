@@ -1,5 +1,5 @@
-//! Forks, forks of forks, forks of resumed sessions and ways back, subagents and compactions, as Codex 0.42 to 0.153 recorded
-//! them, against what the scripted model served to each thread. Before 0.148 a fork's transcript holds a copy of its parent's;
+//! Forks, forks of forks, forks of resumed sessions and ways back, subagents, compactions and turns that a usage limit ended, as
+//! Codex 0.42 to 0.153 recorded them, against what the scripted model served to each thread. Before 0.148 a fork's transcript holds a copy of its parent's;
 //! before 0.101 nothing in it names the copied turns.
 
 use std::collections::BTreeMap;
@@ -53,10 +53,9 @@ const COPYING: [(&str, bool); 6] =
 
 #[test]
 fn every_thread_has_what_it_was_served_in_every_order() {
-    let (forks, compactions) = (Capture::all("forks"), Capture::all("compactions"));
-    assert_eq!(forks.len(), COPYING.len() + 1, "and one version whose forks do not copy");
-    assert_eq!(compactions.len(), 3);
-    for capture in forks.into_iter().chain(compactions) {
+    let captures = ["forks", "compactions", "limits"].map(Capture::all);
+    assert_eq!(captures.each_ref().map(Vec::len), [COPYING.len() + 1, 3, 5], "and one version whose forks do not copy");
+    for capture in captures.into_iter().flatten() {
         let expected = truth(&capture);
         let orders: [&[Feed]; 3] =
             [&[Feed::Transcripts], &[Feed::OtlpTwice, Feed::Transcripts], &[Feed::Transcripts, Feed::OtlpTwice]];

@@ -26,7 +26,8 @@ impl std::fmt::Debug for Observed {
 
 /// Every capture of every version.
 static CAPTURES: LazyLock<Vec<Observed>> = LazyLock::new(|| {
-    let captures = ["captures", "versions", "forks", "agents", "compactions"].into_iter().flat_map(Capture::all);
+    let captures =
+        ["captures", "versions", "forks", "agents", "compactions", "limits"].into_iter().flat_map(Capture::all);
     let observed = |capture: Capture| {
         let all = of_all(&capture);
         let said = all_that_is_said(&stored(all.clone()));

@@ -27,6 +27,7 @@ pub(super) struct SessionMeta {
     pub cli_version: Text,
     pub cwd: Text,
     pub model_provider: Text,
+    pub history_mode: Text,
     pub creator_account_id: Text,
     pub agent_path: Text,
     pub agent_nickname: Text,
