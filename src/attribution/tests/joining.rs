@@ -84,8 +84,23 @@ fn equal_responses_of_which_each_source_lost_another_are_all_there_or_marked() {
     assert_eq!(run(2_500, [|i| i > 5, |i| i < 6, |_| true]), (12, 0));
     // Closer together a record of the one may be a late one of the other: one fewer, and the report says so.
     assert_eq!(run(100, [|i| i != 3, |i| i != 5, |i| i != 7]), (11, 1));
+    assert_eq!(run(100, [|i| i != 3, |i| i != 4, |_| true]), (11, 1));
+    assert_eq!(run(100, [|i| i != 4, |i| i != 3, |_| true]), (11, 1));
     assert_eq!(run(100, [|i| i != 3, |_| true, |_| true]), (12, 0));
     assert_eq!(run(100, [|_| true, |i| i != 5, |i| i != 7]), (12, 0));
+}
+
+#[test]
+fn late_telemetry_of_equal_responses_is_no_doubt_as_long_as_it_is_nearer_to_its_own() {
+    let (t, u) = (thread(1), turn(0));
+    let run = |late: i64| {
+        let of = |i: i64| [tur(&t, &u, &format!("r{i}"), 300 * i, 5), otlp(&t, 300 * i + late, 5)];
+        let all = responses(&(0..12).flat_map(of).collect::<Vec<_>>());
+        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+    };
+    assert_eq!(run(80), (12, 0));
+    // The last one has no later neighbour to be taken for.
+    assert_eq!(run(110), (12, 11));
 }
 
 #[test]
