@@ -268,7 +268,7 @@ fn add_otlp<'a>(joined: &mut Vec<Joined<'a>>, seen: Vec<&Seen<'a>>, turns: &Turn
 }
 
 /// Pairs records with responses of the same vector that have a window; gives back the records left over, still in order.
-/// Pairs that are `far` apart are marked if there are other responses of the same vector.
+/// Pairs that are `far` apart are marked if another response of the same vector is about as near.
 fn pair_otlp<'s, 'a>(
     joined: &mut [Joined<'a>],
     seen: Vec<&'s Seen<'a>>,
@@ -276,8 +276,11 @@ fn pair_otlp<'s, 'a>(
     window: impl Fn(&Joined<'a>) -> Option<Window>,
 ) -> Vec<&'s Seen<'a>> {
     let mut open: HashMap<TokenUsage, (Vec<Window>, Vec<usize>)> = HashMap::new();
-    let mut equal: HashMap<TokenUsage, usize> = HashMap::new();
-    joined.iter().for_each(|j| *equal.entry(j.usage).or_default() += 1);
+    let mut equal: HashMap<TokenUsage, Vec<Timestamp>> = HashMap::new();
+    for j in joined.iter().filter(|_| far) {
+        equal.entry(j.usage).or_default().push(j.time);
+    }
+    equal.values_mut().for_each(|times| times.sort_unstable());
     for (i, j) in joined.iter().enumerate().filter(|(_, j)| j.otlp.is_none()) {
         if let Some(window) = window(j) {
             let (windows, places) = open.entry(j.usage).or_default();
@@ -301,8 +304,12 @@ fn pair_otlp<'s, 'a>(
     for (s, place) in seen.into_iter().zip(taken) {
         match place {
             Some(i) => {
+                let (from, to) = around(s.time, joined[i].time.distance(s.time).cast_signed().saturating_mul(2));
+                let near = |times: &Vec<Timestamp>| {
+                    times.partition_point(|t| *t <= to) - times.partition_point(|t| *t < from) > 1
+                };
+                joined[i].ambiguous |= equal.get(&s.response.usage).is_some_and(near);
                 joined[i].add_otlp(s);
-                joined[i].ambiguous |= far && equal.get(&s.response.usage).is_some_and(|n| *n > 1);
             }
             None => left.push(s),
         }

@@ -52,6 +52,7 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         responses: Vec::new(),
         tool_calls: tools::tool_calls(group, &agents),
         unmetered_attempts: 0,
+        unmetered: BTreeMap::new(),
         api_errors: 0,
         quarantined,
         turn_costs,
@@ -61,9 +62,13 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
     for thread in &group.threads {
         let turns = Turns::of(thread);
         let (joined, quarantined) = responses::join(thread, &turns);
-        let (unmetered, api_errors) = attempts::count(thread, &joined, &turns);
-        fact.unmetered_attempts += unmetered;
-        fact.api_errors += api_errors;
+        for (model, of_model) in attempts::unmetered(thread, &joined, &turns) {
+            fact.unmetered_attempts += of_model.attempts;
+            let sum = fact.unmetered.entry(model).or_default();
+            sum.attempts += of_model.attempts;
+            sum.named += of_model.named;
+        }
+        fact.api_errors += attempts::refused(thread);
         fact.quarantined.extend(quarantined);
         let providers = [&Providers::of(thread), &root_providers];
         let context =

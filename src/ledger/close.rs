@@ -101,6 +101,7 @@ pub(super) fn close<'a>(
             made.prompts = part.prompts;
             made.api_errors = part.api_errors;
             made.unmetered_attempts = part.unmetered_attempts;
+            made.unmetered_by_model = part.unmetered_by_model;
             made.quarantined = part.quarantined;
         }
     }

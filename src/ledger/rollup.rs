@@ -21,6 +21,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
     let reported = reported(session, lines, &line_keys, &mut keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
     let (traits, coverage) = coverage(lines, &names);
+    let unmetered = session.unmetered_by_model();
     let o = &session.owner;
     let made = SessionRollup {
         session: session.session.as_str(),
@@ -34,6 +35,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
         prompts: signed(session.prompts),
         api_errors: signed(session.api_errors),
         unmetered_attempts: signed(session.unmetered_attempts),
+        unmetered_by_model: &unmetered,
         quarantined: session.quarantined.len() as i64,
         turns,
         turn_places,

@@ -211,12 +211,35 @@ pub struct SessionFact {
     pub tool_calls: Vec<ToolCallFact>,
     /// Requests that brought no usage: possibly billed, invisible in any token count.
     pub unmetered_attempts: u64,
+    /// The same by model, and the usage that failures named: shown, in no total, and never priced.
+    pub unmetered: BTreeMap<Option<String>, Unmetered>,
     /// Requests that the API refused.
     pub api_errors: u64,
     /// Records whose tokens cannot be true, with the reason.
     pub quarantined: Vec<String>,
     /// What Codex said that turns cost.
     pub turn_costs: Vec<TurnCostFact>,
+}
+
+impl SessionFact {
+    /// For example `gpt-5.5: 2, named 6006 tokens; gpt-6: 1`; empty if all requests brought usage.
+    pub fn unmetered_by_model(&self) -> String {
+        let text = |(model, of_model): (&Option<String>, &Unmetered)| {
+            let model = model.as_deref().unwrap_or("unknown");
+            let named = Some(of_model.named.total()).filter(|n| *n > 0).map(|n| format!(", named {n} tokens"));
+            format!("{model}: {}{}", of_model.attempts, named.unwrap_or_default())
+        };
+        self.unmetered.iter().map(text).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What requests of one model brought no usage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unmetered {
+    /// How many.
+    pub attempts: u64,
+    /// What those of them that failed said of their tokens (Codex 0.169 repeats it in its telemetry).
+    pub named: TokenUsage,
 }
 
 /// How complete and certain a report is. Every report shows it.

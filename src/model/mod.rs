@@ -17,7 +17,7 @@ mod zone;
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
 pub use booked::{Booked, Seal, SealedSession};
 pub use fact::{
-    Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
+    Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
 };
 pub use ids::{SourceKind, ThreadId, uuid_v7_millis};
 pub use line::{Channel, Line, LineClass, Priced, RateUsed, Status, Unpriced};

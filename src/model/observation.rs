@@ -293,7 +293,8 @@ pub struct Attempt {
     /// The turn, where the source knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<String>,
-    /// `stream` (a response broke off or brought no usage) or `api` (the request itself failed, so nothing ran).
+    /// `stream` (a response broke off or brought no usage), `api` (the request itself failed, so nothing ran), or `named` (the
+    /// usage that a failure named; the failure itself has a record of its own).
     pub kind: String,
     /// The HTTP status or the status word.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -301,6 +302,9 @@ pub struct Attempt {
     /// The requested model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The tokens that the failure named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<TokenUsage>,
 }
 
 /// One tool call, as one source saw it.

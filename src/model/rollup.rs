@@ -304,6 +304,8 @@ pub struct SessionRollup<'a> {
     pub api_errors: i64,
     /// Requests that brought no usage.
     pub unmetered_attempts: i64,
+    /// What requests without usage were for: models with how many, and usage that a failure named.
+    pub unmetered_by_model: &'a str,
     /// Records whose tokens cannot be true.
     pub quarantined: i64,
     /// The keys that its rows name by their index.

@@ -59,6 +59,9 @@ impl Sessions {
         let mut row = head(session, &keys);
         row.extend(measures.cells());
         row.extend(extra.map(Cell::Count));
+        let unmetered = session.unmetered_by_model;
+        let is_shown = started && !unmetered.is_empty();
+        row.push(if is_shown { Cell::Text(unmetered.to_string()) } else { Cell::Missing });
         self.rows.push((session.started, session.session.to_string(), row));
     }
 
@@ -68,6 +71,7 @@ impl Sessions {
         let mut totals = vec![Cell::Missing; HEAD.len()];
         totals.extend(self.totals.total_cells());
         totals.extend(self.sums.map(Cell::Count));
+        totals.push(Cell::Missing);
         super::coverage::add_counters(&mut self.coverage, counters);
         Report {
             name: "session",
@@ -136,5 +140,6 @@ fn all_columns() -> Vec<Column> {
         ("unmetered_attempts", Some("unmetered")),
     ];
     all.extend(extra.map(|(name, title)| Column { name, title, kind: Kind::Count }));
+    all.push(Column { name: "unmetered_by_model", title: None, kind: Kind::Text });
     all
 }

@@ -46,6 +46,16 @@ fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result 
     if s.unmetered_attempts + s.api_errors > 0 {
         writeln!(out, "  errors    {} requests refused, {} without usage", s.api_errors, s.unmetered_attempts)?;
     }
+    for (model, of_model) in &s.unmetered {
+        let (model, named) = (terminal_text(model.as_deref().unwrap_or("unknown model")), of_model.named);
+        if of_model.attempts > 0 {
+            writeln!(out, "  unmetered {} of {model}", of_model.attempts)?;
+        }
+        if !named.is_empty() {
+            let (input, output) = (thousands(named.input), thousands(named.output));
+            writeln!(out, "  named     in {input}, out {output} by failures of {model}: counted nowhere")?;
+        }
+    }
     for t in s.threads.iter().filter(|_| s.threads.len() > 1) {
         writeln!(out, "  thread    {} {} {}", t.thread, t.kind, terminal_text(&t.agent))?;
     }

@@ -1,6 +1,6 @@
-//! Forks, forks of forks, forks of resumed sessions and ways back, as Codex 0.42 to 0.153 recorded them, against what the
-//! scripted model served to each thread. Before 0.148 a fork's transcript holds a copy of its parent's; before 0.101 nothing in
-//! it names the copied turns.
+//! Forks, forks of forks, forks of resumed sessions and ways back, subagents, compactions and turns that a usage limit ended, as
+//! Codex 0.42 to 0.153 recorded them, against what the scripted model served to each thread. Before 0.148 a fork's transcript holds a copy of its parent's;
+//! before 0.101 nothing in it names the copied turns.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -53,9 +53,10 @@ const COPYING: [(&str, bool); 6] =
 
 #[test]
 fn every_thread_has_what_it_was_served_in_every_order() {
-    let captures = Capture::all("forks");
-    assert_eq!(captures.len(), COPYING.len() + 1, "and one version whose forks do not copy");
-    for capture in captures {
+    // Of forks also a version that does not copy, and a session of one version that others went on with.
+    let captures = ["forks", "compactions", "limits"].map(Capture::all);
+    assert_eq!(captures.each_ref().map(Vec::len), [COPYING.len() + 2, 3, 5]);
+    for capture in captures.into_iter().flatten() {
         let expected = truth(&capture);
         let orders: [&[Feed]; 3] =
             [&[Feed::Transcripts], &[Feed::OtlpTwice, Feed::Transcripts], &[Feed::Transcripts, Feed::OtlpTwice]];
@@ -126,6 +127,23 @@ fn a_copy_that_may_be_of_either_of_two_is_marked() {
             assert_eq!((&copied, &coverage["ambiguous"]), (sum, &0.into()), "{version}");
         } else {
             assert_eq!((copied[0] >= sum[0], &coverage["ambiguous"]), (true, &copied[0].into()), "{version}");
+        }
+    }
+}
+
+/// One subagent with its parent's history and one without it; 0.145 takes another word for the former.
+#[test]
+fn subagents_of_older_versions_are_part_of_their_parents_session() {
+    for (version, threads) in [("0.98.0", 3), ("0.107.0", 3), ("0.145.0", 2)] {
+        let capture = Capture::of("agents", version);
+        let served = truth(&capture);
+        let all = served.values().fold(Sum::default(), |all, sum| std::array::from_fn(|i| all[i] + sum[i]));
+        let root = served.keys().next().unwrap().clone();
+        assert_eq!(served.len(), threads, "{version}");
+        for order in [&[Feed::Transcripts][..], &[Feed::OtlpTwice, Feed::Transcripts]] {
+            let env = TestEnv::new();
+            capture.replay(&env, order);
+            assert_eq!(ledger(&env).0, BTreeMap::from([(root.clone(), all)]), "{version} {order:?}");
         }
     }
 }

@@ -9,7 +9,10 @@ use codex_tally::model::{
 use proptest::prelude::*;
 
 use crate::support::Capture;
+use crate::support::capture::Request;
 use crate::support::observed::{all_that_is_said, carried, ledger, of_all, of_hooks, of_otlp, of_transcripts, stored};
+use crate::support::otlp_messages::transcode;
+use crate::support::test_sink::{gzip, start};
 
 struct Observed {
     capture: Capture,
@@ -24,9 +27,10 @@ impl std::fmt::Debug for Observed {
     }
 }
 
-/// Every capture, version and fork.
+/// Every capture of every version.
 static CAPTURES: LazyLock<Vec<Observed>> = LazyLock::new(|| {
-    let captures = ["captures", "versions", "forks"].into_iter().flat_map(Capture::all);
+    let captures =
+        ["captures", "versions", "forks", "agents", "compactions", "limits"].into_iter().flat_map(Capture::all);
     let observed = |capture: Capture| {
         let all = of_all(&capture);
         let said = all_that_is_said(&stored(all.clone()));
@@ -162,5 +166,35 @@ fn nothing_real_is_ambiguous_or_contradicts_itself() {
         let doubtful = lines(&observed.all).into_iter().filter(|l| l.response.ambiguous || l.response.conflict);
         let doubtful: Vec<_> = doubtful.map(|l| l.response).collect();
         assert!(doubtful.is_empty(), "{observed:?}: {doubtful:#?}");
+    }
+}
+
+/// The same requests through a real sink: as they were sent, in the other encoding, packed, and all of these.
+#[test]
+fn a_sink_takes_every_encoding_to_the_same_observations() {
+    for capture in [Capture::named("01_http_json"), Capture::of("forks", "0.98.0"), Capture::of("versions", "0.130.0")]
+    {
+        let requests: Vec<Vec<u8>> = capture.requests().into_iter().map(Request::into_body).collect();
+        let seen = |forms: &[usize]| {
+            let sink = start();
+            for (json, form) in requests.iter().flat_map(|json| forms.iter().map(move |form| (json, form))) {
+                let encoded = if form % 2 == 0 { json.clone() } else { transcode(json) };
+                let kind = if form % 2 == 0 { "application/json" } else { "application/x-protobuf" };
+                let packed = [("content-type", kind), ("content-encoding", "gzip")];
+                let answer = match form / 2 {
+                    0 => sink.post("/v1/logs", &packed[..1], &encoded),
+                    _ => sink.post("/v1/logs", &packed, &gzip(&encoded)),
+                };
+                assert_eq!(answer.status, 200);
+            }
+            let observations: Vec<_> = sink.store.contents().observations.values().cloned().collect();
+            sink.stop();
+            assert!(!observations.is_empty());
+            observations
+        };
+        let plain = seen(&[0]);
+        for forms in [&[1][..], &[2], &[3], &[3, 0, 2, 1, 0]] {
+            assert_eq!(seen(forms), plain, "{} {forms:?}", capture.name);
+        }
     }
 }

@@ -212,7 +212,7 @@ fn twelve_equal_responses_are_twelve() {
     let all = env.run(&["report", "monthly", "--format", "json"]).ok().json();
     check_totals(&all, &model.served());
     assert_eq!(sources(&all), json!({"hook+otlp+transcript": 12}));
-    check(&all["coverage"], &json!({"ambiguous": 0, "conflicts": 0}));
+    check(&all["coverage"], &json!({"conflicts": 0}));
 
     // Hooks alone.
     for (twice, ambiguous) in [(false, 0), (true, 12)] {
@@ -251,7 +251,7 @@ fn two_sessions_at_once_are_two() {
     for session in [one, other] {
         check(session, &json!({"responses": 4, "turns": 1, "prompts": 1, "tool_calls": 3}));
     }
-    check(&sessions["coverage"], &json!({"ambiguous": 0, "conflicts": 0}));
+    check(&sessions["coverage"], &json!({"conflicts": 0}));
 }
 
 /// Three responses with a command and a patch.

@@ -105,6 +105,25 @@ fn every_version_of_codex_is_exact_in_every_order() {
     });
 }
 
+/// A request that failed is shown by its model, and the tokens that its failure named are in no total.
+#[test]
+fn what_a_failure_named_is_shown_and_not_counted() {
+    let capture = Capture::named("06_d_failed_server_error_with_usage");
+    for order in ORDERS {
+        let env = TestEnv::new();
+        capture.replay(&env, &order);
+        let report = env.run(&["report", "session", "--format", "json"]).ok().json();
+        let row = &report["rows"][0];
+        assert_eq!((&row["unmetered_attempts"], &row["responses"]), (&json!(1), &json!(1)), "{order:?}");
+        assert_eq!(row["unmetered_by_model"], "gpt-5.5: 1, named 6006 tokens", "{order:?}");
+        assert_eq!(report["totals"]["input_tokens"], 9000, "{order:?}");
+        let shown = env.run(&["show", "last"]).ok().stdout;
+        for line in ["unmetered 1 of gpt-5.5", "named     in 6,000, out 6 by failures of gpt-5.5: counted nowhere"] {
+            assert!(shown.contains(line), "{order:?} {line}\n{shown}");
+        }
+    }
+}
+
 /// Works through all captures with two at a time, and fails with all differences of all of them.
 #[track_caller]
 fn each(captures: Vec<Capture>, count: usize, work: impl Fn(&Capture, &mut Vec<String>) + Sync) {

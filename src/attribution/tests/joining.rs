@@ -84,8 +84,23 @@ fn equal_responses_of_which_each_source_lost_another_are_all_there_or_marked() {
     assert_eq!(run(2_500, [|i| i > 5, |i| i < 6, |_| true]), (12, 0));
     // Closer together a record of the one may be a late one of the other: one fewer, and the report says so.
     assert_eq!(run(100, [|i| i != 3, |i| i != 5, |i| i != 7]), (11, 1));
+    assert_eq!(run(100, [|i| i != 3, |i| i != 4, |_| true]), (11, 1));
+    assert_eq!(run(100, [|i| i != 4, |i| i != 3, |_| true]), (11, 1));
     assert_eq!(run(100, [|i| i != 3, |_| true, |_| true]), (12, 0));
     assert_eq!(run(100, [|_| true, |i| i != 5, |i| i != 7]), (12, 0));
+}
+
+#[test]
+fn late_telemetry_of_equal_responses_is_no_doubt_as_long_as_it_is_nearer_to_its_own() {
+    let (t, u) = (thread(1), turn(0));
+    let run = |late: i64| {
+        let of = |i: i64| [tur(&t, &u, &format!("r{i}"), 300 * i, 5), otlp(&t, 300 * i + late, 5)];
+        let all = responses(&(0..12).flat_map(of).collect::<Vec<_>>());
+        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+    };
+    assert_eq!(run(80), (12, 0));
+    // The last one has no later neighbour to be taken for.
+    assert_eq!(run(110), (12, 11));
 }
 
 #[test]
@@ -346,6 +361,31 @@ fn attempts_are_counted_by_whoever_saw_more() {
         assert_eq!(count(&all), expected, "{name}");
     }
     assert_eq!(uuid_v7_millis(&u), Some(BASE));
+}
+
+#[test]
+fn attempts_are_counted_by_model_and_what_failures_named_is_in_no_total() {
+    let t = thread(1);
+    let failed = |source: SourceKind, ms: i64, kind: &str, model: &str, named: u64| {
+        let (kind, model, usage) = (kind.into(), Some(model.into()), Some(usage(named)).filter(|_| named > 0));
+        let body = Body::Attempt(Attempt { kind, model, usage, ..Attempt::default() });
+        observe(&t, source, key(&format!("{source:?} {ms} {named}")), at(ms), body)
+    };
+    let mut all = vec![
+        failed(SourceKind::Otlp, 5, "named", "gpt-5.5", 600),
+        failed(SourceKind::Otlp, 6, "stream", "gpt-5.5", 0),
+        failed(SourceKind::Otlp, 900, "stream", "gpt-5.5", 0),
+        failed(SourceKind::Otlp, 9_000, "stream", "gpt-6", 0),
+        failed(SourceKind::Hook, 7, "stream", "gpt-5.5", 0),
+    ];
+    let session = only(&all);
+    assert_eq!((session.responses.len(), session.unmetered_attempts), (0, 3));
+    assert_eq!(session.unmetered_by_model(), "gpt-5.5: 2, named 601 tokens; gpt-6: 1");
+    assert_eq!(session.unmetered[&Some("gpt-5.5".to_string())].named, usage(600));
+    // What cannot be true is not shown either; hooks that saw more are believed.
+    all.push(failed(SourceKind::Otlp, 10, "named", "gpt-6", 1 << 62));
+    all.extend([1_000, 2_000, 3_000].map(|ms| failed(SourceKind::Hook, ms, "stream", "gpt-6", 0)));
+    assert_eq!(only(&all).unmetered_by_model(), "gpt-5.5: 1, named 601 tokens; gpt-6: 3");
 }
 
 #[test]

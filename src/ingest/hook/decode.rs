@@ -117,6 +117,7 @@ fn event_body(line: &SpoolLine, ctx: u64) -> Option<Body> {
                 kind: "stream".into(),
                 status: line.status.clone(),
                 model: line.model.clone(),
+                usage: None,
             }),
         }),
         "PostToolUse" => {

@@ -3,7 +3,7 @@
 //! Facts about the records were seen with Codex 0.42 to 0.169; where versions differ the comment says so.
 
 use super::context::{MAX_VALUE, context};
-use super::wire::{Attributes, Record, Scalar, Sink, cut};
+use super::wire::{Attributes, Record, Scalar, Sink, cut, failed_usage};
 use super::{json, protobuf};
 use crate::ingest::exit_code::exit_code;
 use crate::ingest::tool_name::tool_name;
@@ -223,6 +223,13 @@ fn sse_event(a: &Attributes<'_>, key: KeyBuilder) -> Meaning {
         };
         return Meaning::Keep(Body::Response(Box::new(response)), key.build());
     }
+    if kind == "response.failed"
+        && let Some(usage) = a.text("error.message").and_then(|message| failed_usage(cut(&message, MAX_OUTPUT)))
+    {
+        let (kind, model) = ("named".to_string(), word(a, "model"));
+        let attempt = Attempt { kind, model, usage: Some(usage), ..Attempt::default() };
+        return Meaning::Keep(Body::Attempt(attempt), key.part("response.failed").usage(&usage).build());
+    }
     // A failed or incomplete response has this record and a second one that says what became of it.
     let broke_off = a.get("error.message").is_some() && matches!(kind.as_ref(), "" | "response.completed");
     if !broke_off {
@@ -256,7 +263,7 @@ fn api_request(a: &Attributes<'_>, key: KeyBuilder) -> Meaning {
         return Meaning::Ignore;
     }
     let status = code.map(|code| code.to_string());
-    let attempt = Attempt { turn: None, kind: "api".to_string(), status, model: word(a, "model") };
+    let attempt = Attempt { kind: "api".to_string(), status, model: word(a, "model"), ..Attempt::default() };
     Meaning::Keep(Body::Attempt(attempt), key.build())
 }
 

@@ -3,6 +3,9 @@
 //! Both readers lend from the body and keep only the attributes that are used: tool arguments, which have no bound,
 //! are never copied, and no body can grow in memory by being decoded.
 
+use crate::ingest::lenient::{Object, Tokens};
+use crate::model::TokenUsage;
+use serde::Deserialize;
 use std::borrow::Cow;
 
 /// The most attributes of one record or resource that are looked at.
@@ -55,6 +58,49 @@ impl Scalar<'_> {
 pub(super) fn whole(n: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (n.trunc() == n && n.abs() <= EXACT).then_some(n as i64)
+}
+
+/// The usage in a `response.failed` event, which Codex 0.169 repeats as a whole in the error's message.
+pub(super) fn failed_usage(event: &str) -> Option<TokenUsage> {
+    let usage = serde_json::from_str::<FailedEvent>(event).ok()?.response.0?.usage.0?;
+    let (of_input, of_output) = (usage.input_tokens_details.0, usage.output_tokens_details.0);
+    let (of_input, of_output) = (of_input.unwrap_or_default(), of_output.unwrap_or_default());
+    Some(TokenUsage {
+        input: usage.input_tokens.required()?,
+        cached_input: of_input.cached_tokens.optional()?,
+        cache_write: of_input.cache_write_tokens.optional()?,
+        output: usage.output_tokens.required()?,
+        reasoning: of_output.reasoning_tokens.optional()?,
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FailedEvent {
+    response: Object<FailedResponse>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FailedResponse {
+    usage: Object<Usage>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Usage {
+    input_tokens: Tokens,
+    input_tokens_details: Object<Details>,
+    output_tokens: Tokens,
+    output_tokens_details: Object<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Tokens,
+    cache_write_tokens: Tokens,
+    reasoning_tokens: Tokens,
 }
 
 /// Attributes in the order sent; of equal names the first counts.

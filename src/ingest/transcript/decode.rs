@@ -27,8 +27,8 @@ pub struct State {
     tier: Option<String>,
     pub(super) turn: Option<String>,
     counts: Counts,
-    /// The thread that was counted last: a fork goes on where the copy of its parent ends.
-    counted: Option<ThreadId>,
+    /// The file is a paginated one: it copies nothing, and its totals may begin anew.
+    paginated: bool,
     /// Where each thread's count stands: a fork's file holds its parent's responses too.
     places: BTreeMap<ThreadId, Place>,
     /// Response ids of the current turn with how often they came: some providers repeat one id for ever.
@@ -201,12 +201,13 @@ impl Reader {
         }
         self.state.thread = Some(id.clone());
         self.state.provider = meta.model_provider.cut(128);
+        self.state.paginated = meta.history_mode.get() == Some("paginated");
         let thread = |text: &crate::ingest::lenient::Text| text.get().and_then(ThreadId::new);
         let body = Meta {
             session: thread(&meta.session_id),
-            parent: thread(&meta.parent_thread_id),
+            parent: thread(&meta.parent_thread_id).or_else(|| ThreadId::new(meta.source.parent.as_deref()?)),
             forked_from: thread(&meta.forked_from_id),
-            source: meta.source.0.clone(),
+            source: meta.source.name.clone(),
             originator: meta.originator.cut(128),
             cli_version: meta.cli_version.cut(64),
             cwd: meta.cwd.cut(4096),
@@ -237,7 +238,6 @@ impl Reader {
         }
         self.state.turn = Some(turn.clone());
         let Some(owner) = self.owner_of(time).cloned() else { return };
-        self.state.counts.start_turn();
         if !self.is_copy(time) {
             let time = uuid_v7_millis(&turn).map(Timestamp::from_millis).or(time);
             let key = KeyBuilder::new("turn").part(owner.as_str()).part(&turn);
@@ -313,6 +313,10 @@ impl Reader {
                 self.turn_end(&serde_json::from_slice(payload)?, time, part == "turn_aborted");
             }
             "thread_settings_applied" => {
+                // Written at every start of a process from 0.148, before its first turn.
+                if self.state.paginated {
+                    self.state.counts.restart();
+                }
                 if let Some(settings) = serde_json::from_slice::<SettingsEvent>(payload)?.thread_settings.0 {
                     self.state.tier = settings.service_tier.cut(32);
                     self.state.provider = settings.model_provider_id.cut(128).or(self.state.provider.take());
@@ -332,15 +336,13 @@ impl Reader {
     }
 
     fn token_count(&mut self, event: &TokenCount, time: Option<Timestamp>) {
-        let Some(owner) = self.owner_of(time).cloned() else { return self.count("transcript.no_thread") };
-        let turn = self.state.turn.clone();
-        let continues = self.state.counted.replace(owner.clone()).is_none_or(|last| last == owner);
-        let Some(usage) = self.state.counts.take(event.info.0.as_ref(), continues) else { return };
+        let Some(usage) = self.state.counts.take(event.info.0.as_ref()) else { return };
         let prompt = self.state.copied.response(time);
         if prompt.is_some() {
             self.prompt(prompt, None);
         }
-        let owner = self.owner_of(time).cloned().unwrap_or(owner);
+        let Some(owner) = self.owner_of(time).cloned() else { return self.count("transcript.no_thread") };
+        let turn = self.state.turn.clone();
         let place = self.state.places.entry(owner.clone()).or_default();
         if !place.closed {
             let index = place.next(turn.as_deref());

@@ -142,6 +142,14 @@ fn only_the_first_head_is_the_files_own() {
 }
 
 #[test]
+fn a_subagent_of_an_older_version_names_its_parent_in_its_source() {
+    let source = format!(r#"{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{PARENT}","depth":1}}}}}}"#);
+    let reader = read(&[line("session_meta", &format!(r#"{{"id":"{OWN}","source":{source}}}"#))]);
+    let Body::Meta(meta) = &reader.observations[0].body else { panic!("{:?}", reader.observations) };
+    assert_eq!((meta.source.as_deref(), meta.parent.as_ref().map(ThreadId::as_str)), (Some("subagent"), Some(PARENT)));
+}
+
+#[test]
 fn what_a_fork_copied_is_its_parents() {
     let copied =
         [started(OLD_TURN), context(OLD_TURN, "m"), call("c1"), token_count(7, 7), record(PARENT, OLD_TURN, "a", 8)];

@@ -1,7 +1,7 @@
 //! Responses out of `token_count`, for versions that write no `token_usage_record` (Codex before 0.153).
 //!
-//! Codex repeats these events: up to 0.130 it writes a stale copy when a response starts, later ones repeat the last at the
-//! start of a turn or after errors. Totals are carried or reset on resume, so they are never summed; they only tell copies.
+//! Codex repeats these events: up to 0.130 it writes a stale copy when a response starts, later ones repeat the last when a
+//! request is refused for a usage limit. Totals are carried or reset on resume, so they are never summed; they only tell copies.
 
 use super::wire::TokenCountInfo;
 use crate::model::TokenUsage;
@@ -12,30 +12,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Counts {
-    /// The first event had no numbers, as in versions that write stale copies.
-    stale_copies: bool,
-    /// Any event was seen.
-    seen: bool,
-    /// No event was seen since the turn started.
-    turn_is_new: bool,
+    /// A process may have started that counts anew, and no event was seen of it.
+    restarted: bool,
     /// The totals of the last event, with its own grand total.
     last_total: Option<(TokenUsage, u64)>,
 }
 
 impl Counts {
-    /// A turn starts.
-    pub fn start_turn(&mut self) {
-        self.turn_is_new = true;
+    /// A process goes on with a paginated transcript; it may begin its totals anew (0.148 to 0.153).
+    pub fn restart(&mut self) {
+        self.restarted = true;
     }
 
-    /// Takes an event; gives a response's usage if the event is about a new one. `continues` tells that the event before was
-    /// of the same thread: totals that a fork's first event shares with its parent's last are the parent's, never a reset.
-    pub fn take(&mut self, info: Option<&TokenCountInfo>, continues: bool) -> Option<TokenUsage> {
-        let first = !std::mem::replace(&mut self.seen, true);
-        let new_turn = std::mem::take(&mut self.turn_is_new);
+    /// Takes an event; gives a response's usage if the event is about a new one.
+    pub fn take(&mut self, info: Option<&TokenCountInfo>) -> Option<TokenUsage> {
+        let restarted = std::mem::take(&mut self.restarted);
         let Some(info) = info else {
-            // A process without totals: one that resumed before 0.79 starts them anew, so an equal one is no copy.
-            self.stale_copies |= first;
+            // A process without totals yet: it begins them anew, so an equal one is no copy.
             self.last_total = None;
             return None;
         };
@@ -43,8 +36,8 @@ impl Counts {
         let totals = (total.tokens()?, total.total_tokens.required().unwrap_or(0));
         let last = info.last_token_usage.0.as_ref()?.tokens()?;
         let repeats = self.last_total == Some(totals);
-        // A total that equals the last one is a copy, unless the totals were reset to this very response at a turn's start.
-        let reset = new_turn && continues && !self.stale_copies && totals.0 == last;
+        // A total that equals the last one is a copy, unless the totals were reset to this very response.
+        let reset = restarted && totals.0 == last;
         self.last_total = Some(totals);
         ((!repeats || reset) && (last.input > 0 || last.output > 0)).then_some(last)
     }
@@ -87,14 +80,12 @@ mod tests {
     #[test]
     fn stale_copies_of_old_versions_are_dropped() {
         let mut c = Counts::default();
-        c.start_turn();
-        assert_eq!(c.take(None, true), None);
-        assert!(c.take(Some(&info(10, 10)), true).is_some());
-        assert_eq!(c.take(Some(&info(10, 10)), true), None);
-        assert!(c.take(Some(&info(20, 30)), true).is_some());
-        c.start_turn();
-        assert_eq!(c.take(Some(&info(20, 30)), true), None, "the copy at the resumed turn's start");
-        assert!(c.take(Some(&info(5, 35)), true).is_some());
+        assert_eq!(c.take(None), None);
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert_eq!(c.take(Some(&info(10, 10))), None);
+        assert!(c.take(Some(&info(20, 30))).is_some());
+        assert_eq!(c.take(Some(&info(20, 30))), None, "the copy at the resumed turn's start");
+        assert!(c.take(Some(&info(5, 35))).is_some());
     }
 
     #[test]
@@ -102,40 +93,28 @@ mod tests {
         // Codex 0.42 to 0.77: each process starts with an event without numbers.
         let mut c = Counts::default();
         for _ in 0..3 {
-            assert_eq!(c.take(None, true), None);
-            assert!(c.take(Some(&info(10, 10)), true).is_some());
-            assert!(c.take(Some(&info(10, 10)), true).is_none());
+            assert_eq!(c.take(None), None);
+            assert!(c.take(Some(&info(10, 10))).is_some());
+            assert!(c.take(Some(&info(10, 10))).is_none());
         }
     }
 
     #[test]
     fn a_reset_total_is_a_new_response() {
         let mut c = Counts::default();
-        c.start_turn();
-        assert!(c.take(Some(&info(10, 10)), true).is_some());
-        c.start_turn();
-        assert!(c.take(Some(&info(10, 10)), true).is_some());
-        assert!(c.take(Some(&info(10, 10)), true).is_none());
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        c.restart();
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert!(c.take(Some(&info(10, 10))).is_none());
     }
 
     #[test]
-    fn a_fork_repeats_its_parents_last_event() {
-        for old in [true, false] {
-            let parent = || {
-                let mut c = Counts::default();
-                if old {
-                    assert_eq!(c.take(None, true), None);
-                }
-                c.start_turn();
-                assert!(c.take(Some(&info(10, 10)), true).is_some());
-                c.start_turn();
-                c
-            };
-            let mut fork = parent();
-            assert!(fork.take(Some(&info(10, 10)), false).is_none(), "the parent's");
-            assert!(fork.take(Some(&info(7, 17)), true).is_some());
-            assert!(parent().take(Some(&info(8, 8)), false).is_some(), "a subagent's totals start anew");
-        }
+    fn a_turn_that_a_usage_limit_ends_repeats_the_last_event() {
+        // Also that of a session's first response, whose total is its own.
+        let mut c = Counts::default();
+        assert!(c.take(Some(&info(10, 10))).is_some());
+        assert!(c.take(Some(&info(10, 10))).is_none());
+        assert!(c.take(Some(&info(10, 20))).is_some());
     }
 
     #[test]
@@ -146,7 +125,7 @@ mod tests {
                 "last_token_usage":{"input_tokens":0,"output_tokens":0,"total_tokens":9}}"#,
         )
         .unwrap();
-        assert!(c.take(Some(&zero), true).is_none());
+        assert!(c.take(Some(&zero)).is_none());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) struct SessionMeta<'a> {
     pub cli_version: Text<'a>,
     pub cwd: Text<'a>,
     pub model_provider: Text<'a>,
+    pub history_mode: Text<'a>,
     pub creator_account_id: Text<'a>,
     pub agent_path: Text<'a>,
     pub agent_nickname: Text<'a>,
@@ -43,7 +44,11 @@ pub(super) struct Git<'a> {
 
 /// `"exec"`, or `{"subagent": "review"}`, or `{"subagent": {"thread_spawn": {...}}}`, or `{"subagent": {"other": "guardian"}}`.
 #[derive(Default)]
-pub(super) struct Source(pub Option<String>);
+pub(super) struct Source {
+    pub name: Option<String>,
+    /// `parent_thread_id` of `thread_spawn`: all that links a subagent before 0.142.
+    pub parent: Option<String>,
+}
 
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -57,7 +62,8 @@ impl<'de> Deserialize<'de> for Source {
             },
             _ => None,
         };
-        Ok(Source(name.map(|n| n.chars().take(32).collect())))
+        let parent = value.pointer("/subagent/thread_spawn/parent_thread_id").and_then(|id| id.as_str());
+        Ok(Source { name: name.map(|n| n.chars().take(32).collect()), parent: parent.map(str::to_string) })
     }
 }
 
