@@ -203,13 +203,32 @@ fn impossible_usage_is_kept_aside_and_hides_nothing() {
 }
 
 #[test]
-fn the_transcripts_tier_and_model_stand_before_otlps() {
+fn the_tier_and_model_of_the_request_itself_stand_before_those_of_the_settings() {
     let (t, u) = (thread(1), turn(0));
     let flex = with(otlp(&t, 11, 5), |r| (r.tier, r.model) = (Some("flex".into()), Some("gpt-6".into())));
-    let both = responses(&[tur(&t, &u, "r", 10, 5), flex.clone(), hook(&t, &u, 12, 1, 5)]);
-    assert_eq!((both[0].tier.clone(), both[0].model.as_deref()), (ServiceTier::Standard, Some("gpt-5.5")));
-    let without = responses(&[starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)]);
-    assert_eq!((without[0].tier.clone(), without[0].model.as_deref()), (ServiceTier::Flex, Some("gpt-6")));
+    let settled = with(tur(&t, &u, "r", 10, 5), |r| r.tier = Some("priority".into()));
+    let of = |all: &[Observation]| {
+        let r = responses(all).remove(0);
+        (r.tier, r.model.unwrap_or_default(), r.ambiguous)
+    };
+    assert_eq!(of(&[settled.clone(), flex.clone()]), (ServiceTier::Flex, "gpt-6".into(), false));
+    assert_eq!(of(&[tur(&t, &u, "r", 10, 5), flex.clone()]), (ServiceTier::Flex, "gpt-6".into(), false));
+    let standard = with(otlp(&t, 11, 5), |r| r.tier = Some("default".into()));
+    assert_eq!(of(&[settled.clone(), standard]), (ServiceTier::Standard, "gpt-5.5".into(), false));
+    // An older version's telemetry may know no tiers.
+    assert_eq!(of(&[settled.clone(), otlp(&t, 11, 5)]), (ServiceTier::Priority, "gpt-5.5".into(), true));
+    assert_eq!(of(&[tur(&t, &u, "r", 10, 5), otlp(&t, 11, 5)]), (ServiceTier::Standard, "gpt-5.5".into(), false));
+    assert_eq!(of(&[settled]), (ServiceTier::Priority, "gpt-5.5".into(), false));
+    let hooked = [starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)];
+    assert_eq!(of(&hooked), (ServiceTier::Flex, "gpt-6".into(), false));
+}
+
+#[test]
+fn a_model_in_doubt_is_ambiguous_until_telemetry_names_it() {
+    let (t, u) = (thread(1), turn(0));
+    let doubtful = with(tur(&t, &u, "r", 10, 5), |r| r.model_in_doubt = true);
+    assert!(responses(std::slice::from_ref(&doubtful))[0].ambiguous);
+    assert!(!responses(&[doubtful, otlp(&t, 11, 5)])[0].ambiguous);
 }
 
 /// A name, what was seen, and the responses, broken requests and refusals that it means.

@@ -3,6 +3,7 @@
 use super::head::{Head, START, Worth, without_long_texts};
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
+use crate::ingest::version::is_from;
 use crate::model::{
     Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, Turn, TurnEnd,
     uuid_v7_millis,
@@ -20,6 +21,10 @@ pub struct State {
     parents: Vec<ThreadId>,
     provider: Option<String>,
     model: Option<String>,
+    /// The turn whose context named the model.
+    model_turn: Option<String>,
+    /// The model of the last settings.
+    settings_model: Option<String>,
     effort: Option<String>,
     tier: Option<String>,
     pub(super) turn: Option<String>,
@@ -180,6 +185,10 @@ impl Reader {
 
     fn session_meta(&mut self, meta: &SessionMeta, time: Option<Timestamp>) {
         let Some(id) = meta.id.get().and_then(ThreadId::new) else { return self.count("transcript.bad_line") };
+        // From 0.154 on each response has its own record, and the `token_count` of a new file may repeat a parent's last one.
+        if meta.cli_version.get().is_some_and(|version| is_from(version, 154)) {
+            self.state.places.entry(id.clone()).or_default().closed = true;
+        }
         if self.state.thread.as_ref().is_some_and(|own| *own != id) {
             if !self.state.parents.contains(&id) {
                 self.state.parents.push(id);
@@ -214,6 +223,7 @@ impl Reader {
         self.state.model = context.model.cut(128).or(self.state.model.take());
         self.state.effort = context.effort.cut(64);
         if let Some(turn) = context.turn_id.cut(128) {
+            self.state.model_turn = Some(turn.clone());
             self.start_turn(turn, time);
         }
     }
@@ -273,7 +283,11 @@ impl Reader {
         let time = if replayed { copied.or(time) } else { time };
         let kind = if replayed { "tur-copy" } else { "tur" };
         let key = KeyBuilder::new(kind).part(thread.as_str()).part(turn.as_deref().unwrap_or("")).part(&id);
+        // A compaction at the start of a turn may be the old model's or the new one's work (Codex 0.169).
+        let next = self.state.settings_model.as_ref().filter(|model| Some(*model) != self.state.model.as_ref());
+        let model_in_doubt = next.is_some() && !from_token_count && turn != self.state.model_turn;
         let body = Response {
+            model_in_doubt,
             turn,
             response_id: Some(id),
             usage,
@@ -302,6 +316,7 @@ impl Reader {
             "thread_settings_applied" => {
                 if let Some(settings) = serde_json::from_slice::<SettingsEvent>(payload)?.thread_settings.0 {
                     self.state.tier = settings.service_tier.cut(32);
+                    self.state.settings_model = settings.model.cut(128).or(self.state.settings_model.take());
                     self.state.provider = settings.model_provider_id.cut(128).or(self.state.provider.take());
                 }
             }

@@ -125,6 +125,7 @@ pub(super) struct SettingsEvent {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Settings {
+    pub model: Text,
     pub service_tier: Text,
     pub model_provider_id: Text,
 }
