@@ -87,12 +87,7 @@ struct ResponseContext<'c, 'a> {
 fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     let first = |of: fn(&crate::model::Response) -> Option<&String>| j.sources().find_map(of).cloned();
     let tier = first(|r| r.tier.as_ref());
-    let in_doubt = match (j.otlp, j.transcript) {
-        // What it means that an older version's telemetry names no tier is not known.
-        (Some(otlp), Some(transcript)) => otlp.tier.is_none() && transcript.tier.is_some(),
-        (None, Some(transcript)) => transcript.model_in_doubt,
-        _ => false,
-    };
+    let in_doubt = is_in_doubt(j);
     let context = c.claims.otlp_at(j.time);
     let root = c.group.root().meta();
     let own = c.thread.meta();
@@ -126,6 +121,19 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         owner: c.claims.owner(j.time, &c.options.rules),
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
+    }
+}
+
+/// Whether the sources leave open which model or tier was asked for (Codex 0.169).
+fn is_in_doubt(j: &Joined<'_>) -> bool {
+    match (j.otlp, j.transcript) {
+        // What it means that an older version's telemetry names no tier is not known.
+        (Some(otlp), Some(transcript)) => otlp.tier.is_none() && transcript.tier.is_some(),
+        (None, Some(transcript)) => transcript.model_in_doubt,
+        // What warms up a WebSocket generates nothing; its record has neither effort nor tier, whatever it asked for.
+        (Some(otlp), None) => j.hook.is_none() && otlp.effort.is_none() && j.usage.output == 0,
+        // A hook knows no tier.
+        (None, None) => true,
     }
 }
 

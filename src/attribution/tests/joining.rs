@@ -92,7 +92,9 @@ fn a_record_without_a_narrow_time_leaves_the_others_theirs() {
 fn a_hook_that_is_registered_twice_saw_one_response() {
     let (t, u) = (thread(1), turn(0));
     let twins = |gap: i64, pid| [hook(&t, &u, 10, 1, 5), hook(&t, &u, 10 + gap, pid, 5)];
-    let one = responses(&twins(50, 2));
+    // A hook alone leaves the tier open, which telemetry does not.
+    let told = [otlp(&t, 12, 5), otlp(&t, 13, 5)];
+    let one = responses(&[&twins(50, 2)[..], &told[..1]].concat());
     assert_eq!((one.len(), one[0].ambiguous), (1, true));
     let other_model = |o| with(o, |r| r.hook = Some((2, 99)));
     let [first, second] = twins(1, 2);
@@ -101,7 +103,7 @@ fn a_hook_that_is_registered_twice_saw_one_response() {
         ("the same process", twins(10, 1)),
         ("another payload", [first, other_model(second)]),
     ] {
-        let two = responses(&two);
+        let two = responses(&[two, told.clone()].concat());
         assert_eq!((two.len(), two[0].ambiguous), (2, false), "{name}");
     }
     // Thrice registered, and twice used.
@@ -221,6 +223,19 @@ fn the_tier_and_model_of_the_request_itself_stand_before_those_of_the_settings()
     assert_eq!(of(&[settled]), (ServiceTier::Priority, "gpt-5.5".into(), false));
     let hooked = [starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)];
     assert_eq!(of(&hooked), (ServiceTier::Flex, "gpt-6".into(), false));
+}
+
+#[test]
+fn what_no_source_tells_of_a_request_is_ambiguous() {
+    let (t, u) = (thread(1), turn(0));
+    let ambiguous = |all: &[Observation]| responses(all)[0].ambiguous;
+    let start = starts(SourceKind::Hook, &t, &u);
+    assert!(ambiguous(&[start.clone(), hook(&t, &u, 12, 1, 5)]), "a hook knows no tier");
+    assert!(!ambiguous(&[start, hook(&t, &u, 12, 1, 5), otlp(&t, 11, 5)]));
+    let warm_up = with(otlp(&t, 11, 5), |r| r.usage.output = 0);
+    assert!(ambiguous(std::slice::from_ref(&warm_up)), "a warm-up's record names no tier");
+    assert!(!ambiguous(&[with(warm_up, |r| r.effort = Some("medium".into()))]));
+    assert!(!ambiguous(&[otlp(&t, 11, 5)]));
 }
 
 #[test]
