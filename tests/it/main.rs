@@ -12,6 +12,7 @@ mod grpc;
 mod hook;
 mod house;
 mod journal;
+mod matrix;
 mod observations;
 mod otlp;
 mod prices;
