@@ -7,6 +7,7 @@ mod demo;
 mod documents;
 mod examples;
 mod follow;
+mod generated;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod hook;
