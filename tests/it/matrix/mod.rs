@@ -4,6 +4,7 @@
 mod agents;
 mod compaction;
 mod failures;
+mod others;
 mod sessions;
 mod settings;
 mod terminal;

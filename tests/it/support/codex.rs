@@ -49,6 +49,7 @@ pub struct Codex<'a> {
     model: &'a MockModel,
     home: PathBuf,
     hook: Option<String>,
+    registrations: u32,
     otel: toml::Table,
     retries: u32,
     name: &'static str,
@@ -72,6 +73,7 @@ impl<'a> Codex<'a> {
             model,
             home: env.codex_home(),
             hook: None,
+            registrations: 1,
             otel,
             retries: 0,
             name: "gpt-5.5",
@@ -92,6 +94,11 @@ impl<'a> Codex<'a> {
     pub fn hook(self, program: &str) -> Self {
         // Codex hands the command to a shell.
         Self { hook: Some(format!("'{program}'")), ..self }
+    }
+
+    /// Each hook stands in the configuration twice.
+    pub fn hooked_twice(self) -> Self {
+        Self { registrations: 2, ..self }
     }
 
     /// The `[otel]` table, as `codex-tally serve` prints it.
@@ -212,13 +219,13 @@ impl<'a> Codex<'a> {
     }
 
     /// What Codex 0.169 writes when the user trusts a hook: without it the hook is skipped.
-    fn trust(&self, event: &str, hook: &str) -> String {
+    fn trust(&self, event: &str, hook: &str, place: u32) -> String {
         let name = snake(event);
         let handler = json!({"async": false, "command": hook, "timeout": 3, "type": "command"});
         let identity = json!({"event_name": name, "hooks": [handler]}).to_string();
         let hash = Sha256::digest(identity).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let config = self.home.join("config.toml");
-        format!("[hooks.state.'{}:{name}:0:0']\ntrusted_hash = \"sha256:{hash}\"\n", config.display())
+        format!("[hooks.state.'{}:{name}:{place}:0']\ntrusted_hash = \"sha256:{hash}\"\n", config.display())
     }
 
     fn config(&self) -> String {
@@ -253,7 +260,9 @@ trust_level = "trusted"
                 let command = toml::Value::from(hook.as_str());
                 let lines = format!("type = \"command\"\ncommand = {command}\ntimeout = 3\n");
                 let group = format!("\n[[hooks.{event}]]\n[[hooks.{event}.hooks]]\n{lines}");
-                write!(config, "{group}\n{}", self.trust(event, hook)).expect("text takes text");
+                for place in 0..self.registrations {
+                    write!(config, "{group}\n{}", self.trust(event, hook, place)).expect("text takes text");
+                }
             }
         }
         let otel = toml::Table::from_iter([("otel".to_owned(), toml::Value::Table(self.otel.clone()))]);

@@ -32,6 +32,7 @@ pub struct Step {
     pub(super) repeats: bool,
     /// Before the answer begins, and before its last event.
     pub(super) delays: [Duration; 2],
+    id: Option<&'static str>,
     /// The model that the answer says it is of.
     pub(super) answered_by: Option<&'static str>,
 }
@@ -131,6 +132,11 @@ impl Step {
         Self { delays: [Duration::from_millis(millis), end], ..self }
     }
 
+    /// The response has this id, as those of a provider that numbers none.
+    pub fn id(self, id: &'static str) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
     /// Another model than the one that was asked answers.
     pub fn answered_by(self, model: &'static str) -> Self {
         Self { answered_by: Some(model), ..self }
@@ -195,7 +201,7 @@ impl Step {
 
     /// The events of the stream, as far as it goes.
     pub(super) fn events(&self, id: &str) -> Vec<Value> {
-        let mut response = json!({"id": id});
+        let mut response = json!({"id": self.id.unwrap_or(id)});
         if let Some(model) = self.answered_by {
             response["model"] = model.into();
         }

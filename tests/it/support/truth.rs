@@ -76,6 +76,7 @@ fn rates(model: &str, tier: &str, input: u64) -> Option<Rates> {
         ("gpt-5.6-terra", "flex", true) => [2_000, 200, 2_500, 9_000],
         ("gpt-5.6-terra", "priority", false) => [4_000, 400, 5_000, 24_000],
         ("gpt-5.6-terra", "priority", true) => [8_000, 800, 10_000, 36_000],
+        ("gpt-6.1-terra", "", false) => [1_000, 50, 1_250, 5_000],
         ("gpt-6-luna", "", false) => [100, 10, 125, 500],
         _ => return None,
     };
