@@ -23,8 +23,9 @@ pub struct State {
     model: Option<String>,
     /// The turn whose context named the model.
     model_turn: Option<String>,
-    /// The model of the last settings.
+    /// The model of the last settings, and that of the last turn that was completed.
     settings_model: Option<String>,
+    completed_model: Option<String>,
     effort: Option<String>,
     tier: Option<String>,
     pub(super) turn: Option<String>,
@@ -283,9 +284,11 @@ impl Reader {
         let time = if replayed { copied.or(time) } else { time };
         let kind = if replayed { "tur-copy" } else { "tur" };
         let key = KeyBuilder::new(kind).part(thread.as_str()).part(turn.as_deref().unwrap_or("")).part(&id);
-        // A compaction at the start of a turn may be the old model's or the new one's work (Codex 0.169).
-        let next = self.state.settings_model.as_ref().filter(|model| Some(*model) != self.state.model.as_ref());
-        let model_in_doubt = next.is_some() && !from_token_count && turn != self.state.model_turn;
+        // A compaction at the start of a turn may be the work of the model before, or of that of the turn (Codex 0.169).
+        let state = &self.state;
+        let differs = |model: &Option<String>| model.as_ref().is_some_and(|m| Some(m) != state.model.as_ref());
+        let early = turn != state.model_turn && !from_token_count;
+        let model_in_doubt = early && (differs(&state.settings_model) || state.completed_model != state.model);
         let body = Response {
             model_in_doubt,
             turn,
@@ -348,6 +351,9 @@ impl Reader {
 
     fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
         let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
+        if !aborted && self.state.model_turn.as_ref() == Some(&turn) {
+            self.state.completed_model = self.state.model.clone();
+        }
         if !self.is_copy() {
             let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);
             let body = TurnEnd { turn, aborted, duration_ms: event.duration_ms.0 };

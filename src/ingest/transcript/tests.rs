@@ -123,9 +123,16 @@ fn a_model_is_in_doubt_between_new_settings_and_the_turns_context() {
         settled("third"),
         record(OWN, TURN_2, "d", 4),
     ];
-    let reader = read(&lines);
-    let doubts: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.model_in_doubt).collect();
-    assert_eq!(doubts, [false, true, false, false]);
+    let doubts = |lines: &[String]| -> Vec<bool> {
+        responses(&read(lines).observations).iter().map(|(_, r)| r.model_in_doubt).collect()
+    };
+    assert_eq!(doubts(&lines), [false, true, false, false]);
+    // A turn that was stopped does not make its model the one before.
+    let second = |end: &str| {
+        let end = event(end, &format!(r#","turn_id":"{TURN}""#));
+        doubts(&[meta(OWN), context(TURN, "m"), settled("m"), end, started(TURN_2), record(OWN, TURN_2, "a", 1)])
+    };
+    assert_eq!((second("task_complete"), second("turn_aborted")), (vec![false], vec![true]));
 }
 
 #[test]
