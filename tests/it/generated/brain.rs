@@ -24,9 +24,11 @@ pub fn draw(numbers: &[u64]) -> Random {
 pub struct Brain {
     seed: u64,
     /// Compactions are the API's work.
-    pub compacts: bool,
+    compacts: bool,
     /// How many of a hundred requests come to grief.
-    pub trouble: usize,
+    trouble: usize,
+    /// All responses have one id.
+    one_id: bool,
     mind: Mutex<Mind>,
 }
 
@@ -51,8 +53,11 @@ struct Turn {
 }
 
 impl Brain {
-    pub fn new(seed: u64, compacts: bool, trouble: usize) -> Self {
-        Self { seed, compacts, trouble, mind: Mutex::default() }
+    /// One with habits drawn from the seed.
+    pub fn new(seed: u64, compacts: bool) -> Self {
+        let mut r = draw(&[seed, 3]);
+        let (trouble, one_id) = ([0, 15, 30][r.below(3)], r.below(5) == 0);
+        Self { seed, compacts, trouble, one_id, mind: Mutex::default() }
     }
 
     pub fn answer(&self, asked: &Asked) -> Option<Step> {
@@ -79,6 +84,7 @@ impl Brain {
         };
         let key = format!("{}{}", asked.about("thread_id"), asked.about("turn_id"));
         let step = step.late(r.below(20) as u64).slow(r.below(40) as u64);
+        let step = if self.one_id { step.id("resp") } else { step };
         let step = match r.below(100) {
             0 => step,
             1 => step.bare_usage(usage.input, usage.output),

@@ -31,6 +31,8 @@ pub struct Due {
     pub answer: Answer,
     pub end: End,
     pub ephemeral: bool,
+    /// Its telemetry had somewhere to go.
+    pub exported: bool,
 }
 
 impl Due {
@@ -43,7 +45,7 @@ impl Due {
         let has_read = a.read || (ended && a.kind != "prewarm");
         let transcript = sources.transcripts && !self.ephemeral && a.kind != "prewarm";
         let hook = sources.hooks && a.kind == "turn";
-        let otlp = sources.otlp && a.whole && self.end == End::Clean;
+        let otlp = sources.otlp && self.exported && a.whole && self.end == End::Clean;
         has_read && (transcript || hook || otlp)
     }
 }
@@ -68,6 +70,9 @@ pub fn wrong(held: &[Held], dues: &[Due], sources: Sources, odd_tiers: bool) -> 
                 |(model, tier): &(&String, &String)| **model == h.served.model && (**tier == h.served.tier || any_tier);
             if !h.ambiguous && !asked.iter().any(same) {
                 found.push(format!("asked for as {asked:?}: {h:?}"));
+            }
+            if h.seen_by.contains("transcript") && !dues.iter().any(|due| due.answer.session == h.session) {
+                found.push(format!("another session: {dues:?}\n  {h:?}"));
             }
             found.extend(wrong_amount(h));
         }

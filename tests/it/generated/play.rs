@@ -10,6 +10,7 @@ use super::brain::{Brain, draw};
 use super::compare::{Due, End, Sources, wrong, wrong_totals};
 use crate::support::app_server::AppServer;
 use crate::support::capture::Random;
+use crate::support::codex::Running;
 use crate::support::env::HOOK;
 use crate::support::truth::held;
 use crate::support::{Codex, MockModel, TestEnv};
@@ -22,7 +23,7 @@ pub fn play(seed: u64) -> [usize; 2] {
     let mut r = draw(&[seed]);
     let env = TestEnv::new().billed_by_the_api();
     let api = r.below(3) == 0;
-    let brain = Arc::new(Brain::new(seed, api, [0, 15, 30][r.below(3)]));
+    let brain = Arc::new(Brain::new(seed, api));
     let thinking = Arc::clone(&brain);
     let model = MockModel::answering(move |asked| thinking.answer(asked));
     let (hooks, otlp, transcripts) = [
@@ -55,12 +56,24 @@ pub fn play(seed: u64) -> [usize; 2] {
     if r.below(4) == 0 {
         codex = codex.provider("supports_websockets = true");
     }
+    if r.below(8) == 0 {
+        codex = codex.tables("[features]\nasync_compaction = true\n");
+    }
     if r.below(3) == 0 {
         codex = codex.setting(&format!("model_auto_compact_token_limit = {}", 2_000 + r.below(20_000)));
     }
-    let mut game = Game { r, model: &model, codex, dues: Vec::new(), roots: Vec::new(), odd_tiers: false, runs: 0 };
+    let mut game =
+        Game { r, env: &env, model: &model, codex, dues: Vec::new(), roots: Vec::new(), odd_tiers: false, runs: 0 };
     for _ in 0..2 + game.r.below(3) {
-        if game.r.below(3) < 2 { game.exec() } else { game.edit(&env) }
+        match game.r.below(6) {
+            0..=2 => game.exec(),
+            3 => game.exec_two(),
+            _ => game.edit(),
+        }
+        if game.r.below(3) == 0 {
+            // What is read in parts must be as what is read at once.
+            let _ = env.run(report_args(sources)).ok();
+        }
     }
     let Game { dues, odd_tiers, runs, .. } = game;
     if let Some(server) = server {
@@ -70,11 +83,15 @@ pub fn play(seed: u64) -> [usize; 2] {
     [dues.len(), runs]
 }
 
+fn report_args(sources: Sources) -> &'static [&'static str] {
+    let args = &["report", "session", "--format", "json", "--no-import"];
+    &args[..if sources.transcripts { 4 } else { 5 }]
+}
+
 /// The ledger of all sources, and that of the transcripts alone.
 #[track_caller]
 fn compare(env: &TestEnv, dues: &[Due], sources: Sources, odd_tiers: bool) {
-    let args = ["report", "session", "--format", "json", "--no-import"];
-    let args = &args[..if sources.transcripts { 4 } else { 5 }];
+    let args = report_args(sources);
     let report = env.run(args).ok().json();
     let all = held(&env.home());
     let mut found = wrong(&all, dues, sources, odd_tiers);
@@ -105,8 +122,28 @@ fn compare(env: &TestEnv, dues: &[Due], sources: Sources, odd_tiers: bool) {
     assert!(unreadable.keys().all(excused), "{coverage}");
 }
 
+/// How a run of `codex exec` ended by itself.
+#[track_caller]
+fn end_of(run: Running) -> End {
+    match run.end() {
+        (Some(true), _) => End::Clean,
+        (Some(false), _) => End::Failed,
+        (None, said) => panic!("codex did not end\n{said}"),
+    }
+}
+
+/// An exporter to a port at which nobody listens.
+fn nowhere() -> toml::Table {
+    toml::toml! {
+        exporter = { otlp-http = { endpoint = "http://127.0.0.1:1/v1/logs", protocol = "binary" } }
+        trace_exporter = "none"
+        metrics_exporter = "none"
+    }
+}
+
 struct Game<'a> {
     r: Random,
+    env: &'a TestEnv,
     model: &'a MockModel,
     codex: Codex<'a>,
     dues: Vec<Due>,
@@ -121,8 +158,37 @@ struct Game<'a> {
 impl Game<'_> {
     /// `codex exec`, to its end or killed on the way.
     fn exec(&mut self) {
-        let mut args: Vec<String> = ["exec", "--skip-git-repo-check"].map(str::to_owned).into();
         let ephemeral = self.r.below(8) == 0;
+        let args = self.choose(ephemeral);
+        let exported = self.r.below(8) > 0;
+        let otel = if exported { None } else { Some(self.codex.replace_otel(nowhere())) };
+        let run = self.codex.start(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let killed = self.r.below(6) == 0;
+        if killed {
+            std::thread::sleep(Duration::from_millis(200 + self.r.below(1_500) as u64));
+            run.signal([Signal::KILL, Signal::TERM, Signal::INT][self.r.below(3)]);
+        }
+        let end = end_of(run);
+        if let Some(otel) = otel {
+            self.codex.replace_otel(otel);
+        }
+        self.ended(if killed { End::Killed } else { end }, ephemeral, exported);
+    }
+
+    /// Two of them at once. One may be refused the thread that the other writes.
+    fn exec_two(&mut self) {
+        let runs = [false; 2].map(|_| {
+            let args = self.choose(false);
+            self.codex.start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        let ends = runs.map(end_of);
+        let end = if ends == [End::Clean; 2] { End::Clean } else { End::Failed };
+        self.ended(end, false, true);
+    }
+
+    /// The arguments of `codex exec`.
+    fn choose(&mut self, ephemeral: bool) -> Vec<String> {
+        let mut args: Vec<String> = ["exec", "--skip-git-repo-check"].map(str::to_owned).into();
         match self.r.below(3) {
             _ if ephemeral => args.push("--ephemeral".to_owned()),
             n @ (0 | 1) if !self.roots.is_empty() => {
@@ -137,29 +203,14 @@ impl Game<'_> {
             self.odd_tiers |= tier == "fast";
         }
         args.push(format!("prompt {}", self.runs));
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let run = self.codex.start(&args);
-        let end = if self.r.below(6) == 0 {
-            std::thread::sleep(Duration::from_millis(200 + self.r.below(1_500) as u64));
-            run.signal([Signal::KILL, Signal::TERM, Signal::INT][self.r.below(3)]);
-            run.end();
-            End::Killed
-        } else {
-            let (ended, said) = run.end();
-            match ended {
-                Some(true) => End::Clean,
-                Some(false) => End::Failed,
-                None => panic!("codex {args:?} did not end\n{said}"),
-            }
-        };
-        self.ended(end, ephemeral);
+        args
     }
 
     /// An editor: several things in one process.
-    fn edit(&mut self, env: &TestEnv) {
+    fn edit(&mut self) {
         let mut app = self.codex.app_server();
         let thread = if self.roots.is_empty() || self.r.below(2) == 0 {
-            app.thread(&json!({"cwd": env.work(), "model": MODELS[self.r.below(4)]}))
+            app.thread(&json!({"cwd": self.env.work(), "model": MODELS[self.r.below(4)]}))
         } else {
             let root = self.roots[self.r.below(self.roots.len())].clone();
             app.call("thread/resume", &json!({"threadId": root}));
@@ -184,7 +235,7 @@ impl Game<'_> {
         } else {
             app.close();
         }
-        self.ended(end, false);
+        self.ended(end, false, true);
     }
 
     /// One thing in an editor.
@@ -250,7 +301,7 @@ impl Game<'_> {
     }
 
     /// Takes in what the run was answered.
-    fn ended(&mut self, end: End, ephemeral: bool) {
+    fn ended(&mut self, end: End, ephemeral: bool, exported: bool) {
         self.runs += 1;
         let answers = self.model.answers();
         // Whether a killed client had read an answer is known now; what a later run asks does not tell it.
@@ -259,7 +310,7 @@ impl Game<'_> {
             if !ephemeral && answer.served.thread == answer.session && !self.roots.contains(&answer.session) {
                 self.roots.push(answer.session.clone());
             }
-            self.dues.push(Due { answer, end, ephemeral });
+            self.dues.push(Due { answer, end, ephemeral, exported });
         }
     }
 }

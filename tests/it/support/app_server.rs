@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
+use super::codex::until_gone;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The running server. Dropping it kills it; `close` lets it end.
@@ -114,11 +116,14 @@ impl AppServer {
             assert!(Instant::now() < deadline, "the app server does not end");
             std::thread::sleep(Duration::from_millis(20));
         }
+        until_gone(Pid::from_child(&self.child));
     }
 
     /// Ends it by a signal.
-    pub fn kill(self, signal: Signal) {
+    pub fn kill(mut self, signal: Signal) {
         let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), signal);
+        let _ = self.child.wait();
+        until_gone(Pid::from_child(&self.child));
     }
 
     #[track_caller]

@@ -106,6 +106,11 @@ impl<'a> Codex<'a> {
         Self { otel, ..self }
     }
 
+    /// Another `[otel]` table from the next run on; gives back the one before.
+    pub fn replace_otel(&mut self, otel: toml::Table) -> toml::Table {
+        std::mem::replace(&mut self.otel, otel)
+    }
+
     /// How often it repeats a request, and as often a broken stream.
     pub fn retries(self, retries: u32) -> Self {
         Self { retries, ..self }
@@ -307,7 +312,16 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
+        until_gone(Pid::from_child(&self.child));
         (ended, std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+}
+
+/// Waits until nothing of a process group is left: the launcher may end before the client does.
+pub fn until_gone(group: Pid) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while rustix::process::test_kill_process_group(group).is_ok() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

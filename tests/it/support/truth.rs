@@ -125,6 +125,7 @@ pub struct Held {
     pub ambiguous: bool,
     /// The sources that saw it.
     pub seen_by: String,
+    pub session: String,
 }
 
 /// The responses that the ledger below this home holds, where `channel = "api"` is configured.
@@ -149,6 +150,7 @@ pub fn held(home: &Path) -> Vec<Held> {
             amount: line.priced.list.map(|amount| u128::try_from(amount.pico).expect("a positive amount")),
             ambiguous: r.ambiguous,
             seen_by: r.evidence.name(),
+            session: r.session.to_string(),
         }
     });
     held.collect()
