@@ -1,5 +1,7 @@
 //! The interactive client, alone and with the background process that it shares with others.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use super::{Rig, run, say, unlike};
@@ -52,9 +54,19 @@ fn a_terminal_counts_its_titles_too() {
 fn a_terminal_with_the_daemon_counts_the_same() {
     let rig = Rig::new(script());
     let mut codex = rig.codex();
+    let daemon = Daemon(codex.command());
     let terminal = codex.terminal(&["the first prompt"]);
     converse(&terminal);
-    codex.run(&["app-server", "daemon", "stop"]);
+    drop(daemon);
     let report = rig.agrees(&json!({"hook+otlp+transcript": 3, "otlp": 3}));
     check(&rows(&report)[0], &json!({"prompts": 3, "team": "unattributed"}));
+}
+
+/// Stops the background process, also when the test fails.
+struct Daemon(Command);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.args(["app-server", "daemon", "stop"]).output();
+    }
 }
