@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
 
 use super::{Rig, run, say, unlike};
 use crate::real_codex::{check, rows};
-use crate::support::Step;
 use crate::support::terminal::Terminal;
+use crate::support::{Step, TestEnv};
 
 const TITLE: &str = "Generate a concise, single-line task title";
 
@@ -54,7 +55,7 @@ fn a_terminal_counts_its_titles_too() {
 fn a_terminal_with_the_daemon_counts_the_same() {
     let rig = Rig::new(script());
     let mut codex = rig.codex();
-    let daemon = Daemon(codex.command());
+    let daemon = Daemon(&rig.env, codex.command());
     let terminal = codex.terminal(&["the first prompt"]);
     converse(&terminal);
     drop(daemon);
@@ -62,11 +63,15 @@ fn a_terminal_with_the_daemon_counts_the_same() {
     check(&rows(&report)[0], &json!({"prompts": 3, "team": "unattributed"}));
 }
 
-/// Stops the background process, also when the test fails.
-struct Daemon(Command);
+/// Stops the background process, also when the test fails, and the one that would update it.
+struct Daemon<'a>(&'a TestEnv, Command);
 
-impl Drop for Daemon {
+impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        let _ = self.0.args(["app-server", "daemon", "stop"]).output();
+        let _ = self.1.args(["app-server", "daemon", "stop"]).output();
+        let updater = std::fs::read(self.0.codex_home().join("app-server-daemon/daemon-updater.pid"));
+        let updater: Value = updater.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let pid = updater["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
     }
 }
