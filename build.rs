@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 fn main() {
     bundle_demo();
     println!("cargo:rustc-check-cfg=cfg(real_codex)");
+    println!("cargo:rustc-check-cfg=cfg(tmux)");
     println!("cargo:rerun-if-env-changed=CODEX_TALLY_TEST_CODEX");
+    println!("cargo:rerun-if-env-changed=PATH");
     println!("cargo:rerun-if-changed=build.rs");
     let codex = match std::env::var_os("CODEX_TALLY_TEST_CODEX") {
         Some(path) => PathBuf::from(path),
@@ -22,6 +24,10 @@ fn main() {
             folder.join("node_modules/.bin/codex")
         }
     };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join("tmux").exists()) {
+        println!("cargo:rustc-cfg=tmux");
+    }
     if codex.exists() {
         println!("cargo:rustc-cfg=real_codex");
         println!("cargo:rustc-env=CODEX_TALLY_TEST_CODEX={}", codex.display());

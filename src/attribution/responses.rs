@@ -73,9 +73,10 @@ impl<'a> Joined<'a> {
         }
     }
 
-    /// What the sources say, the best one first.
+    /// What the sources say, the best one first: telemetry tells of the request itself, a transcript of the settings around it,
+    /// which a compaction or a tier for one turn does not keep (Codex 0.169).
     pub fn sources(&self) -> impl Iterator<Item = &'a Response> {
-        [self.transcript, self.otlp, self.hook].into_iter().flatten()
+        [self.otlp, self.transcript, self.hook].into_iter().flatten()
     }
 }
 

@@ -93,8 +93,8 @@ struct ResponseContext<'c, 'a> {
 
 fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     let first = |of: fn(&crate::model::Response) -> Option<&String>| j.sources().find_map(of).cloned();
-    // A request without a tier is one at the standard tier, so a source that knows tiers decides even by saying nothing.
-    let tier = j.transcript.or(j.otlp).and_then(|r| r.tier.as_deref());
+    let tier = first(|r| r.tier.as_ref());
+    let in_doubt = is_in_doubt(j);
     let context = c.claims.otlp_at(j.time);
     let root = c.group.root().meta();
     let own = c.thread.meta();
@@ -120,18 +120,31 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         time: j.time,
         usage: j.usage,
         model: first(|r| r.model.as_ref()),
-        tier: ServiceTier::from_wire(tier),
+        tier: ServiceTier::from_wire(tier.as_deref()),
         effort: first(|r| r.effort.as_ref()),
         channel: decision.channel,
         channel_why: decision.why,
         assumed_provider: decision.assumed_provider,
         evidence: j.evidence,
-        ambiguous: j.ambiguous,
+        ambiguous: j.ambiguous || in_doubt,
         conflict: j.conflict,
         owner: c.claims.owner(j.time, &c.options.rules),
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
         keys,
+    }
+}
+
+/// Whether the sources leave open which model or tier was asked for (Codex 0.169).
+fn is_in_doubt(j: &Joined<'_>) -> bool {
+    match (j.otlp, j.transcript) {
+        // What it means that an older version's telemetry names no tier is not known.
+        (Some(otlp), Some(transcript)) => otlp.tier.is_none() && transcript.tier.is_some(),
+        (None, Some(transcript)) => transcript.model_in_doubt,
+        // What warms up a WebSocket generates nothing; its record has neither effort nor tier, whatever it asked for.
+        (Some(otlp), None) => j.hook.is_none() && otlp.effort.is_none() && j.usage.output == 0,
+        // A hook knows no tier.
+        (None, None) => true,
     }
 }
 

@@ -7,6 +7,7 @@ mod lenient;
 pub mod otlp;
 mod tool_name;
 pub mod transcript;
+mod version;
 
 pub use lenient::cut;
 pub use tool_name::tool_name;

@@ -277,6 +277,9 @@ pub struct Response {
     /// Taken from `token_count`, which may be written long after the response (Codex before 0.153).
     #[serde(rename = "late", skip_serializing_if = "is_false")]
     pub from_token_count: bool,
+    /// The turn's own context came later, and the settings before it name another model (transcript).
+    #[serde(rename = "doubt", skip_serializing_if = "is_false")]
+    pub model_in_doubt: bool,
     /// The process and payload hash of a hook, to recognise one hook that is registered twice.
     #[serde(rename = "h", skip_serializing_if = "Option::is_none")]
     pub hook: Option<(u32, u64)>,

@@ -1,16 +1,18 @@
 //! What the documents say is so: commands, options, columns, variables.
 
 use crate::support::TestEnv;
+use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/cost-csv.md",
     "docs/prices.md",
+    "docs/scenarios.md",
     "docs/teams.md",
     "hooks/config.toml",
 ];
@@ -139,6 +141,21 @@ fn every_column_of_the_csv_is_documented() {
     );
     let example = read("examples/monthly.csv");
     assert_eq!(example.lines().next().unwrap().trim_end(), header.join(","));
+}
+
+/// The names of the tests in the last column, and the tests with the real client.
+#[test]
+fn every_scenario_names_its_test_and_every_test_its_scenario() {
+    let table = read("docs/scenarios.md");
+    let last = table.lines().filter(|l| l.starts_with('|')).filter_map(|l| l.trim_end_matches(" |").rsplit('|').next());
+    let named: BTreeSet<_> = last.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_string).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let files = [files(&folder.join("matrix")), files(&folder.join("generated")), vec![folder.join("real_codex.rs")]];
+    let texts: Vec<_> = files.iter().flatten().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let name = |test: &str| Some(test.split_once("\nfn ")?.1.split_once('(')?.0.to_string());
+    let tests: BTreeSet<_> = texts.iter().flat_map(|text| text.split("\n#[test]").skip(1)).filter_map(name).collect();
+    let without_scenario = BTreeSet::from(["codex_is_installed_in_ci".to_string()]);
+    assert_eq!(named, &tests - &without_scenario);
 }
 
 #[test]

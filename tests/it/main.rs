@@ -10,11 +10,13 @@ mod examples;
 mod explain;
 mod follow;
 mod forks;
+mod generated;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod hook;
 mod house;
 mod journal;
+mod matrix;
 mod observations;
 mod otlp;
 mod prices;

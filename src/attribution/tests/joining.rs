@@ -110,11 +110,13 @@ fn twelve_equal_responses_that_only_hooks_saw_are_twelve() {
         let seen = (0..12).flat_map(|i| (0..registered).map(move |n| (gap * i + 3 * n, i * registered + n)));
         let seen = seen.map(|(ms, pid)| hook(&t, &u, ms, u32::try_from(pid).unwrap(), 5));
         let all = responses(&seen.chain([starts(SourceKind::Hook, &t, &u)]).collect::<Vec<_>>());
-        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+        // A hook alone leaves the tier open, so that all of them are in doubt anyway.
+        assert!(all.iter().all(|r| r.ambiguous));
+        all.len()
     };
-    assert_eq!(run(200, 1), (12, 0));
-    assert_eq!(run(200, 2), (12, 12), "registered for the user and for the machine");
-    assert_eq!(run(200, 3), (12, 12), "and for the project");
+    assert_eq!(run(200, 1), 12);
+    assert_eq!(run(200, 2), 12, "registered for the user and for the machine");
+    assert_eq!(run(200, 3), 12, "and for the project");
 }
 
 #[test]
@@ -129,10 +131,10 @@ fn on_a_busy_machine_tool_calls_tell_how_often_hooks_are_registered() {
         };
         let all: Vec<_> = seen.chain((0..11 * calls).map(call)).chain([starts(SourceKind::Hook, &t, &u)]).collect();
         let all = responses(&all);
-        (all.len(), all.iter().filter(|r| r.ambiguous).count())
+        all.len()
     };
-    assert_eq!(run(2), (12, 12));
-    assert_eq!(run(1), (20, 4), "nothing tells that these are twins");
+    assert_eq!(run(2), 12);
+    assert_eq!(run(1), 20, "nothing tells that these are twins");
 }
 
 #[test]
@@ -183,7 +185,9 @@ fn a_record_without_a_narrow_time_leaves_the_others_theirs() {
 fn a_hook_that_is_registered_twice_saw_one_response() {
     let (t, u) = (thread(1), turn(0));
     let twins = |gap: i64, pid| [hook(&t, &u, 10, 1, 5), hook(&t, &u, 10 + gap, pid, 5)];
-    let one = responses(&twins(50, 2));
+    // A hook alone leaves the tier open, which telemetry does not.
+    let told = [otlp(&t, 12, 5), otlp(&t, 13, 5)];
+    let one = responses(&[&twins(50, 2)[..], &told[..1]].concat());
     assert_eq!((one.len(), one[0].ambiguous), (1, true));
     let other_model = |o| with(o, |r| r.hook = Some((2, 99)));
     let [first, second] = twins(1, 2);
@@ -192,7 +196,7 @@ fn a_hook_that_is_registered_twice_saw_one_response() {
         ("the same process", twins(10, 1)),
         ("another payload", [first, other_model(second)]),
     ] {
-        let two = responses(&two);
+        let two = responses(&[two, told.clone()].concat());
         assert_eq!((two.len(), two[0].ambiguous), (2, false), "{name}");
     }
     // Thrice registered, and twice used.
@@ -317,13 +321,45 @@ fn impossible_usage_is_kept_aside_and_hides_nothing() {
 }
 
 #[test]
-fn the_transcripts_tier_and_model_stand_before_otlps() {
+fn the_tier_and_model_of_the_request_itself_stand_before_those_of_the_settings() {
     let (t, u) = (thread(1), turn(0));
     let flex = with(otlp(&t, 11, 5), |r| (r.tier, r.model) = (Some("flex".into()), Some("gpt-6".into())));
-    let both = responses(&[tur(&t, &u, "r", 10, 5), flex.clone(), hook(&t, &u, 12, 1, 5)]);
-    assert_eq!((both[0].tier.clone(), both[0].model.as_deref()), (ServiceTier::Standard, Some("gpt-5.5")));
-    let without = responses(&[starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)]);
-    assert_eq!((without[0].tier.clone(), without[0].model.as_deref()), (ServiceTier::Flex, Some("gpt-6")));
+    let settled = with(tur(&t, &u, "r", 10, 5), |r| r.tier = Some("priority".into()));
+    let of = |all: &[Observation]| {
+        let r = responses(all).remove(0);
+        (r.tier, r.model.unwrap_or_default(), r.ambiguous)
+    };
+    assert_eq!(of(&[settled.clone(), flex.clone()]), (ServiceTier::Flex, "gpt-6".into(), false));
+    assert_eq!(of(&[tur(&t, &u, "r", 10, 5), flex.clone()]), (ServiceTier::Flex, "gpt-6".into(), false));
+    let standard = with(otlp(&t, 11, 5), |r| r.tier = Some("default".into()));
+    assert_eq!(of(&[settled.clone(), standard]), (ServiceTier::Standard, "gpt-5.5".into(), false));
+    // An older version's telemetry may know no tiers.
+    assert_eq!(of(&[settled.clone(), otlp(&t, 11, 5)]), (ServiceTier::Priority, "gpt-5.5".into(), true));
+    assert_eq!(of(&[tur(&t, &u, "r", 10, 5), otlp(&t, 11, 5)]), (ServiceTier::Standard, "gpt-5.5".into(), false));
+    assert_eq!(of(&[settled]), (ServiceTier::Priority, "gpt-5.5".into(), false));
+    let hooked = [starts(SourceKind::Hook, &t, &u), flex, hook(&t, &u, 12, 1, 5)];
+    assert_eq!(of(&hooked), (ServiceTier::Flex, "gpt-6".into(), false));
+}
+
+#[test]
+fn what_no_source_tells_of_a_request_is_ambiguous() {
+    let (t, u) = (thread(1), turn(0));
+    let ambiguous = |all: &[Observation]| responses(all)[0].ambiguous;
+    let start = starts(SourceKind::Hook, &t, &u);
+    assert!(ambiguous(&[start.clone(), hook(&t, &u, 12, 1, 5)]), "a hook knows no tier");
+    assert!(!ambiguous(&[start, hook(&t, &u, 12, 1, 5), otlp(&t, 11, 5)]));
+    let warm_up = with(otlp(&t, 11, 5), |r| r.usage.output = 0);
+    assert!(ambiguous(std::slice::from_ref(&warm_up)), "a warm-up's record names no tier");
+    assert!(!ambiguous(&[with(warm_up, |r| r.effort = Some("medium".into()))]));
+    assert!(!ambiguous(&[otlp(&t, 11, 5)]));
+}
+
+#[test]
+fn a_model_in_doubt_is_ambiguous_until_telemetry_names_it() {
+    let (t, u) = (thread(1), turn(0));
+    let doubtful = with(tur(&t, &u, "r", 10, 5), |r| r.model_in_doubt = true);
+    assert!(responses(std::slice::from_ref(&doubtful))[0].ambiguous);
+    assert!(!responses(&[doubtful, otlp(&t, 11, 5)])[0].ambiguous);
 }
 
 /// A name, what was seen, and the responses, broken requests and refusals that it means.

@@ -7,6 +7,7 @@ use super::wire::{Attributes, Record, Scalar, Sink, cut, failed_usage};
 use super::{json, protobuf};
 use crate::ingest::exit_code::exit_code;
 use crate::ingest::tool_name::tool_name;
+use crate::ingest::version::is_from;
 use crate::model::{
     Attempt, Body, Key, KeyBuilder, Link, Observation, Prompt, Response, Sighting, SourceKind, ThreadId, Timestamp,
     TokenUsage, ToolCall, TurnCost,
@@ -217,7 +218,7 @@ fn sse_event(a: &Attributes<'_>, key: KeyBuilder) -> Meaning {
         let response = Response {
             usage,
             model: word(a, "model"),
-            tier: word(a, "service_tier"),
+            tier: tier(a),
             effort: word(a, "model_reasoning_effort"),
             ..Response::default()
         };
@@ -237,6 +238,13 @@ fn sse_event(a: &Attributes<'_>, key: KeyBuilder) -> Meaning {
     }
     let attempt = Attempt { kind: "stream".to_string(), model: word(a, "model"), ..Attempt::default() };
     Meaning::Keep(Body::Attempt(attempt), key.part(&kind).build())
+}
+
+/// The requested tier. Codex 0.169 names one exactly if the request does, so that its silence is the standard tier; what the
+/// silence of older versions means is not known.
+fn tier(a: &Attributes<'_>) -> Option<String> {
+    let tells = a.text("app.version").is_some_and(|version| is_from(&version, 169));
+    word(a, "service_tier").or_else(|| tells.then(|| "default".to_string()))
 }
 
 /// Counts come as text or number, and which of them do differs by version: cache writes from 0.145.

@@ -152,6 +152,7 @@ pub(super) fn is_used(name: &str) -> bool {
             | "event.kind"
             | "event.timestamp"
             | "conversation.id"
+            | "app.version"
             | "originator"
             | "auth_mode"
             | "user.email"

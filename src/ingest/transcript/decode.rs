@@ -3,8 +3,10 @@
 use super::copied::Copied;
 use super::head::{Head, START, Worth, without_long_texts};
 use super::known::is_unused;
+use super::remote::without_credentials;
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
+use crate::ingest::version::is_from;
 use crate::model::{
     Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, Turn, TurnEnd,
     uuid_v7_millis,
@@ -23,6 +25,11 @@ pub struct State {
     copied: Copied,
     provider: Option<String>,
     model: Option<String>,
+    /// The turn whose context named the model.
+    model_turn: Option<String>,
+    /// The model of the last settings, and that of the last turn that was completed.
+    settings_model: Option<String>,
+    completed_model: Option<String>,
     effort: Option<String>,
     tier: Option<String>,
     pub(super) turn: Option<String>,
@@ -192,6 +199,10 @@ impl Reader {
 
     fn session_meta(&mut self, meta: &SessionMeta, time: Option<Timestamp>) {
         let Some(id) = meta.id.get().and_then(ThreadId::new) else { return self.count("transcript.bad_line") };
+        // From 0.154 on each response has its own record, and the `token_count` of a new file may repeat a parent's last one.
+        if meta.cli_version.get().is_some_and(|version| is_from(version, 154)) {
+            self.state.places.entry(id.clone()).or_default().closed = true;
+        }
         if self.state.thread.as_ref().is_some_and(|own| *own != id) {
             if !self.state.parents.contains(&id) {
                 self.state.parents.push(id);
@@ -228,6 +239,7 @@ impl Reader {
         self.state.model = context.model.cut(128).or(self.state.model.take());
         self.state.effort = context.effort.cut(64);
         if let Some(turn) = context.turn_id.cut(128) {
+            self.state.model_turn = Some(turn.clone());
             self.start_turn(turn, time);
         }
     }
@@ -286,7 +298,13 @@ impl Reader {
         let time = if replayed { copied.or(time) } else { time };
         let kind = if replayed { "tur-copy" } else { "tur" };
         let key = KeyBuilder::new(kind).part(thread.as_str()).part(turn.as_deref().unwrap_or("")).part(&id);
+        // A compaction at the start of a turn may be the work of the model before, or of that of the turn (Codex 0.169).
+        let state = &self.state;
+        let differs = |model: &Option<String>| model.as_ref().is_some_and(|m| Some(m) != state.model.as_ref());
+        let early = turn != state.model_turn && !from_token_count;
+        let model_in_doubt = early && (differs(&state.settings_model) || state.completed_model != state.model);
         let body = Response {
+            model_in_doubt,
             turn,
             response_id: Some(id),
             usage,
@@ -319,6 +337,7 @@ impl Reader {
                 }
                 if let Some(settings) = serde_json::from_slice::<SettingsEvent>(payload)?.thread_settings.0 {
                     self.state.tier = settings.service_tier.cut(32);
+                    self.state.settings_model = settings.model.cut(128).or(self.state.settings_model.take());
                     self.state.provider = settings.model_provider_id.cut(128).or(self.state.provider.take());
                 }
             }
@@ -353,6 +372,9 @@ impl Reader {
 
     fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
         let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
+        if !aborted && self.state.model_turn.as_ref() == Some(&turn) {
+            self.state.completed_model = self.state.model.clone();
+        }
         if !self.is_copy(time) {
             let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);
             let body = TurnEnd { turn, aborted, duration_ms: event.duration_ms.0 };
@@ -374,30 +396,5 @@ impl Reader {
             None => key.number(time.map_or(0, |t| t.0)),
         };
         self.see(&own, key, time, Body::Prompt(Prompt { turn }));
-    }
-}
-
-/// A remote may hold a token (`https://user:token@host/...`); it is not ours to keep.
-fn without_credentials(remote: &str) -> String {
-    match remote.split_once("://") {
-        Some((scheme, rest)) => {
-            let host_at = rest.find('/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(host_at);
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        None => remote.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_credentials;
-
-    #[test]
-    fn remotes_keep_no_credentials() {
-        assert_eq!(without_credentials("https://me:ghp_secret@github.com/a/b.git"), "https://github.com/a/b.git");
-        assert_eq!(without_credentials("https://github.com/a/b@c"), "https://github.com/a/b@c");
-        assert_eq!(without_credentials("git@github.com:a/b.git"), "git@github.com:a/b.git");
     }
 }

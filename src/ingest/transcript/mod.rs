@@ -8,12 +8,14 @@
 //!   by its times, which are all the same.
 //! - Model and effort of a record are those of the nearest `turn_context` before it in the file; the tier is that of the
 //!   last `thread_settings_applied`.
-//! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself.
+//! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself; in files of 0.154 and
+//!   later it counts none.
 
 mod copied;
 mod decode;
 mod head;
 mod known;
+mod remote;
 #[cfg(test)]
 mod tests;
 mod token_count;
@@ -24,12 +26,19 @@ pub use decode::{Reader, State};
 
 use crate::model::ThreadId;
 
-/// The thread in a transcript's name: `rollout-<local time>-<thread id>.jsonl`, also compressed.
+/// The thread in a transcript's name: `rollout-<local time>-<thread id>.jsonl`, also compressed. A thread that was taken back to
+/// an earlier turn goes on in a file of its own, `rollout-<local time>-<thread id>_<id>.jsonl` (Codex 0.169).
 pub fn thread_of_path(path: &str) -> Option<ThreadId> {
     let name = path.rsplit(['/', '\\']).next()?;
     let stem = name.strip_suffix(".zst").unwrap_or(name).strip_suffix(".jsonl")?;
     let stem = stem.strip_prefix("rollout-")?;
-    let id = stem.get(stem.len().checked_sub(36)?..)?;
+    let stem = id_at_end(stem).and_then(|(before, _)| before.strip_suffix('_')).unwrap_or(stem);
+    id_at_end(stem).and_then(|(_, id)| ThreadId::new(id))
+}
+
+/// A text that ends in an id, and what is before it.
+fn id_at_end(text: &str) -> Option<(&str, &str)> {
+    let (before, id) = text.split_at_checked(text.len().checked_sub(36)?)?;
     let dashes = id.char_indices().filter(|(_, c)| *c == '-').map(|(i, _)| i).eq([8, 13, 18, 23]);
-    (dashes && id.chars().all(|c| c == '-' || c.is_ascii_hexdigit())).then(|| ThreadId::new(id)).flatten()
+    (dashes && id.chars().all(|c| c == '-' || c.is_ascii_hexdigit())).then_some((before, id))
 }

@@ -79,6 +79,9 @@ fn names_hold_the_thread() {
     assert_eq!(of(&format!("/a/rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
     assert_eq!(of(&format!("rollout-2026-11-21T01-38-57-{id}.jsonl.zst")).as_deref(), Some(id));
     assert_eq!(of(&format!("C:\\x\\rollout-2026-11-21T01-38-57-{id}.jsonl")).as_deref(), Some(id));
+    let later = "01a1fd04-63c2-7ca2-bbcd-d171b255aef7";
+    assert_eq!(of(&format!("/a/rollout-2026-11-21T07-31-25-{id}_{later}.jsonl")).as_deref(), Some(id));
+    assert_eq!(of(&format!("/a/rollout-2026-11-21T07-31-25-x_{later}.jsonl.zst")), None);
     for bad in ["rollout-x.jsonl", "history.jsonl", "rollout-é.jsonl", ""] {
         assert_eq!(of(bad), None, "{bad}");
     }
@@ -102,6 +105,37 @@ fn the_model_is_that_of_the_nearest_context_before() {
 }
 
 #[test]
+fn a_model_is_in_doubt_between_new_settings_and_the_turns_context() {
+    let settled =
+        |model: &str| event("thread_settings_applied", &format!(r#","thread_settings":{{"model":"{model}"}}"#));
+    let lines = [
+        meta(OWN),
+        started(TURN),
+        context(TURN, "old"),
+        settled("old"),
+        record(OWN, TURN, "a", 1),
+        settled("new"),
+        started(TURN_2),
+        record(OWN, TURN_2, "b", 2),
+        context(TURN_2, "new"),
+        record(OWN, TURN_2, "c", 3),
+        // Settings for the next turn change nothing in this one.
+        settled("third"),
+        record(OWN, TURN_2, "d", 4),
+    ];
+    let doubts = |lines: &[String]| -> Vec<bool> {
+        responses(&read(lines).observations).iter().map(|(_, r)| r.model_in_doubt).collect()
+    };
+    assert_eq!(doubts(&lines), [false, true, false, false]);
+    // A turn that was stopped does not make its model the one before.
+    let second = |end: &str| {
+        let end = event(end, &format!(r#","turn_id":"{TURN}""#));
+        doubts(&[meta(OWN), context(TURN, "m"), settled("m"), end, started(TURN_2), record(OWN, TURN_2, "a", 1)])
+    };
+    assert_eq!((second("task_complete"), second("turn_aborted")), (vec![false], vec![true]));
+}
+
+#[test]
 fn the_tier_is_that_of_the_last_settings() {
     let lines = [
         meta(OWN),
@@ -117,6 +151,18 @@ fn the_tier_is_that_of_the_last_settings() {
     let fast = Some("priority".to_string());
     let tiers: Vec<_> = outline(&lines).into_iter().map(|(_, _, tier)| tier).collect();
     assert_eq!(tiers, [None, fast.clone(), fast, None]);
+}
+
+/// Seen with 0.169: a fork's first request fails, and its new file tells the parent's last counts again.
+#[test]
+fn counts_of_versions_that_write_records_are_never_taken() {
+    let of = |version: &str| {
+        let head = line("session_meta", &format!(r#"{{"id":"{OWN}","cli_version":"{version}"}}"#));
+        let lines = [head, started(TURN), token_count(7, 20), started(TURN_2), record(OWN, TURN_2, "a", 9)];
+        outline(&lines).into_iter().map(|(n, ..)| n).collect::<Vec<_>>()
+    };
+    assert_eq!(of("0.169.0"), [9]);
+    assert_eq!(of("0.152.0"), [7, 9]);
 }
 
 #[test]

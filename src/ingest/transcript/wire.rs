@@ -138,6 +138,7 @@ pub(super) struct SettingsEvent<'a> {
 #[serde(default)]
 pub(super) struct Settings<'a> {
     #[serde(borrow)]
+    pub model: Text<'a>,
     pub service_tier: Text<'a>,
     pub model_provider_id: Text<'a>,
 }

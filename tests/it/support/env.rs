@@ -102,10 +102,23 @@ impl TestEnv {
         Output::fed(self.command(HOOK), payload.as_ref())
     }
 
+    /// Configures that what nothing else is known of is billed by the API.
+    pub fn billed_by_the_api(self) -> Self {
+        std::fs::create_dir_all(self.home()).expect("a ledger home");
+        std::fs::write(self.home().join("config.toml"), "channel = \"api\"\n").expect("a configuration");
+        self
+    }
+
     /// Starts `codex-tally serve` on free ports and returns when it listens.
     #[track_caller]
     pub fn serve(&self, args: &[&str]) -> Server {
-        let mut command = self.tally(&["serve", "--http", "127.0.0.1:0"]);
+        self.serve_on(0, args)
+    }
+
+    /// The same with a chosen port for OTLP/HTTP.
+    #[track_caller]
+    pub fn serve_on(&self, port: u16, args: &[&str]) -> Server {
+        let mut command = self.tally(&["serve", "--http", &format!("127.0.0.1:{port}")]);
         if cfg!(feature = "grpc") && !args.contains(&"--grpc") {
             command.args(["--grpc", "127.0.0.1:0"]);
         }

@@ -41,6 +41,11 @@ impl Request {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// The headers, one a line.
+    pub fn header_lines(&self) -> String {
+        self.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+    }
+
     fn read_body(&self, stream: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {

@@ -1,6 +1,6 @@
 //! A scripted stand-in for the Responses API: it answers the real client and keeps the truth about what it served.
 
-use std::io::{BufReader, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,182 +8,56 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use super::http::{Request, json_response};
+use super::step::Step;
+use super::truth::Served;
+use super::websocket::WebSocket;
 
-/// The tokens of one response, as the API reports them: cached and written are part of input, reasoning of output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub input: u64,
-    pub cached: u64,
-    pub cache_write: u64,
-    pub output: u64,
-    pub reasoning: u64,
+/// A request for a response, as its answer is chosen by it.
+pub struct Asked {
+    /// Headers and body.
+    pub text: String,
+    /// What the client says of the request.
+    about: Value,
+    pub model: String,
+    tier: String,
 }
 
-impl Usage {
-    fn json(self) -> Value {
-        let mut usage = json!({
-            "input_tokens": self.input,
-            "input_tokens_details": {"cached_tokens": self.cached},
-            "output_tokens": self.output,
-            "output_tokens_details": {"reasoning_tokens": self.reasoning},
-            "total_tokens": self.input + self.output,
-        });
-        // The API names written tokens only for models that bill them.
-        if self.cache_write > 0 {
-            usage["input_tokens_details"]["cache_write_tokens"] = self.cache_write.into();
-        }
-        usage
+impl Asked {
+    fn new(headers: &str, body: &str) -> Self {
+        let request: Value = serde_json::from_str(body).unwrap_or_default();
+        let of_header = headers.lines().find_map(|line| line.strip_prefix("x-codex-turn-metadata: "));
+        // Over WebSocket the client's words about the request stand in the request.
+        let of_body = request["client_metadata"]["x-codex-turn-metadata"].as_str();
+        let about = of_body.or(of_header).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let word = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+        let tier = Some(word("service_tier")).filter(|tier| tier != "default" && tier != "auto").unwrap_or_default();
+        Self { text: format!("{headers}\n{body}"), about, model: word("model"), tier }
+    }
+
+    /// A word of what the client says of the request: `thread_id`, `turn_id`, `request_kind`.
+    pub fn about(&self, name: &str) -> &str {
+        self.about[name].as_str().unwrap_or_default()
     }
 }
 
-/// Where the connection breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    BeforeItems,
-    AfterItems,
+/// A response that was served with usage, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub served: Served,
+    pub session: String,
+    turn: String,
+    /// What the request was for: `turn`, `compaction`, `prewarm`.
+    pub kind: String,
+    /// Whether it was not cut short by a limit.
+    pub whole: bool,
+    /// The number of requests before its end was sent.
+    asked: usize,
+    /// The client has asked on in the same turn: it has read the response for certain.
+    pub read: bool,
 }
 
-/// One answer of the script.
-#[derive(Clone, Debug, Default)]
-pub struct Step {
-    items: Vec<Value>,
-    usage: Option<Usage>,
-    status: Option<u16>,
-    failure: Option<(String, String)>,
-    cut: Option<Cut>,
-    when: Vec<String>,
-    when_not: Vec<String>,
-    /// A word in the items, and the field of the request whose id replaces it.
-    quoted: Option<(&'static str, &'static str)>,
-}
-
-impl Step {
-    /// An answer with these output items.
-    pub fn items(items: Vec<Value>) -> Self {
-        Self { items, ..Self::default() }
-    }
-
-    /// The last answer of a turn.
-    pub fn message(text: &str) -> Self {
-        Self::items(vec![json!({
-            "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}],
-        })])
-    }
-
-    /// A call of a tool that takes JSON.
-    pub fn function_call(call_id: &str, name: &str, arguments: &Value) -> Self {
-        Self::items(vec![json!({
-            "type": "function_call", "call_id": call_id, "name": name, "arguments": arguments.to_string(),
-        })])
-    }
-
-    /// A call of a tool that takes free text.
-    pub fn custom_tool_call(call_id: &str, name: &str, input: &str) -> Self {
-        Self::items(vec![json!({"type": "custom_tool_call", "call_id": call_id, "name": name, "input": input})])
-    }
-
-    /// A call of a tool of a family, such as those for subagents.
-    pub fn namespaced_call(call_id: &str, namespace: &str, name: &str, arguments: &Value) -> Self {
-        let mut step = Self::function_call(call_id, name, arguments);
-        step.items[0]["namespace"] = namespace.into();
-        step
-    }
-
-    /// A shell command.
-    pub fn shell(call_id: &str, command: &str) -> Self {
-        Self::function_call(call_id, "exec_command", &json!({"cmd": command}))
-    }
-
-    /// A new file.
-    pub fn add_file(call_id: &str, path: &str, line: &str) -> Self {
-        let patch = format!("*** Begin Patch\n*** Add File: {path}\n+{line}\n*** End Patch");
-        Self::custom_tool_call(call_id, "apply_patch", &patch)
-    }
-
-    /// A plain HTTP error instead of a stream.
-    pub fn http_error(status: u16) -> Self {
-        Self { status: Some(status), ..Self::default() }
-    }
-
-    pub fn usage(self, usage: Usage) -> Self {
-        Self { usage: Some(usage), ..self }
-    }
-
-    /// The stream ends in `response.failed`, with the usage if there is one.
-    pub fn failed(self, code: &str, message: &str) -> Self {
-        Self { failure: Some((code.to_owned(), message.to_owned())), ..self }
-    }
-
-    /// The stream breaks.
-    pub fn cut(self, cut: Cut) -> Self {
-        Self { cut: Some(cut), ..self }
-    }
-
-    /// Only for requests whose body holds this.
-    pub fn when(mut self, part: &str) -> Self {
-        self.when.push(part.to_owned());
-        self
-    }
-
-    /// Only for requests whose body does not hold this.
-    pub fn when_not(mut self, part: &str) -> Self {
-        self.when_not.push(part.to_owned());
-        self
-    }
-
-    /// Puts the id that the request's body last gives for this field in the place of this word.
-    pub fn quoting(self, word: &'static str, field: &'static str) -> Self {
-        Self { quoted: Some((word, field)), ..self }
-    }
-
-    /// The step with the id that its request quotes.
-    fn quoted(mut self, body: &str) -> Self {
-        if let Some((word, field)) = self.quoted {
-            let after = body.rsplit_once(field).map(|(_, after)| after).unwrap_or_default();
-            // The field stands in a text that is itself quoted, so skip whatever is between its name and the id.
-            let id = after.trim_start_matches(|c: char| !c.is_ascii_hexdigit()).get(..36).unwrap_or_default();
-            let items = Value::from(self.items).to_string().replace(word, id);
-            self.items = serde_json::from_str(&items).expect("an id breaks no JSON");
-        }
-        self
-    }
-
-    fn fits(&self, body: &str) -> bool {
-        self.when.iter().all(|part| body.contains(part)) && !self.when_not.iter().any(|part| body.contains(part))
-    }
-
-    /// Whether the client gets a complete response with usage: only such a one is part of the truth.
-    fn counts(&self) -> Option<Usage> {
-        let whole = self.status.is_none() && self.failure.is_none() && self.cut.is_none();
-        self.usage.filter(|_| whole)
-    }
-
-    /// The events of the stream, as far as it goes.
-    fn events(&self, id: &str) -> Vec<Value> {
-        let mut response = json!({"id": id});
-        let mut events = vec![json!({"type": "response.created", "response": response.clone()})];
-        if self.cut == Some(Cut::BeforeItems) {
-            return events;
-        }
-        events.extend(self.items.iter().map(|item| json!({"type": "response.output_item.done", "item": item})));
-        if self.cut.is_some() {
-            return events;
-        }
-        if let Some(usage) = self.usage {
-            response["usage"] = usage.json();
-        }
-        let kind = match &self.failure {
-            Some((code, message)) => {
-                response["error"] = json!({"code": code, "message": message});
-                "failed"
-            }
-            None => "completed",
-        };
-        response["status"] = kind.into();
-        events.push(json!({"type": format!("response.{kind}"), "response": response}));
-        events
-    }
-}
+/// Chooses the answer to a request; None when there is none.
+type Brain = Box<dyn Fn(&Asked) -> Option<Step> + Send + Sync>;
 
 /// The server. It answers until it is dropped.
 pub struct MockModel {
@@ -192,28 +66,41 @@ pub struct MockModel {
 }
 
 struct State {
+    brain: Brain,
     /// A step that has been used is None.
-    script: Mutex<Vec<Option<Step>>>,
+    script: Arc<Mutex<Vec<Option<Step>>>>,
     told: Mutex<Told>,
     over: AtomicBool,
 }
 
 #[derive(Default)]
 struct Told {
-    served: Vec<Usage>,
+    answers: Vec<Answer>,
     /// Requests that no step was left for.
     surprises: Vec<String>,
     /// Numbers the response ids.
     streams: u32,
+    /// The thread, turn and kind of each request for a response.
+    asked: Vec<[String; 3]>,
 }
 
 impl MockModel {
     /// Each request takes the first unused step that fits.
     pub fn start(script: Vec<Step>) -> Self {
+        let script = Arc::new(Mutex::new(script.into_iter().map(Some).collect()));
+        let steps = Arc::clone(&script);
+        Self::with(Box::new(move |asked| pick(&steps, &asked.text)), script)
+    }
+
+    /// Each request gets the answer that the function gives.
+    pub fn answering(brain: impl Fn(&Asked) -> Option<Step> + Send + Sync + 'static) -> Self {
+        Self::with(Box::new(brain), Arc::default())
+    }
+
+    fn with(brain: Brain, script: Arc<Mutex<Vec<Option<Step>>>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let port = listener.local_addr().expect("a bound address").port();
-        let script = Mutex::new(script.into_iter().map(Some).collect());
-        let state = Arc::new(State { script, told: Mutex::default(), over: AtomicBool::new(false) });
+        let state = Arc::new(State { brain, script, told: Mutex::default(), over: AtomicBool::new(false) });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -234,15 +121,32 @@ impl MockModel {
     }
 
     /// The truth: every complete response with usage, in order. Panics when a request found no step.
-    pub fn served(&self) -> Vec<Usage> {
+    #[track_caller]
+    pub fn served(&self) -> Vec<Served> {
         let told = self.state.told();
         assert!(told.surprises.is_empty(), "requests beyond the script:\n{}", told.surprises.join("\n"));
-        told.served.clone()
+        told.answers.iter().map(|answer| answer.served.clone()).collect()
+    }
+
+    /// The same with all that is known of each.
+    #[track_caller]
+    pub fn answers(&self) -> Vec<Answer> {
+        self.served();
+        let told = self.state.told();
+        let same =
+            |answer: &Answer, [thread, turn, _]: &[String; 3]| (thread, turn) == (&answer.served.thread, &answer.turn);
+        let asked_on = |answer: &Answer| told.asked[answer.asked..].iter().any(|asked| same(answer, asked));
+        told.answers.iter().map(|answer| Answer { read: asked_on(answer), ..answer.clone() }).collect()
+    }
+
+    /// What each request for a response so far was for.
+    pub fn kinds(&self) -> Vec<String> {
+        self.state.told().asked.iter().map(|[_, _, kind]| kind.clone()).collect()
     }
 
     /// How many steps were never asked for.
     pub fn steps_left(&self) -> usize {
-        self.state.script.lock().expect("no thread panics").iter().flatten().count()
+        self.state.script.lock().expect("no thread panics").iter().flatten().filter(|step| !step.repeats).count()
     }
 }
 
@@ -262,50 +166,150 @@ impl State {
     fn converse(&self, mut to: TcpStream) -> std::io::Result<()> {
         let mut from = BufReader::new(to.try_clone()?);
         while let Some(request) = Request::read(&mut from)? {
-            if request.method == "GET" {
+            if let Some(key) = request.header("sec-websocket-key") {
+                return self.converse_in_frames(&request.header_lines(), WebSocket::accept(to, from, key)?);
+            } else if request.method == "GET" {
                 to.write_all(json_response(200, r#"{"models":[],"data":[],"object":"list"}"#).as_bytes())?;
             } else if !request.path.ends_with("/responses") {
                 to.write_all(json_response(404, "{}").as_bytes())?;
             } else {
                 let body = String::from_utf8_lossy(&request.body);
-                match self.pick(&body) {
-                    None => {
-                        self.told().surprises.push(body.into_owned());
-                        to.write_all(scripted_error(500).as_bytes())?;
-                    }
-                    Some(Step { status: Some(status), .. }) => to.write_all(scripted_error(status).as_bytes())?,
-                    Some(step) => return self.stream(&step, &mut to),
+                let asked = Asked::new(&request.header_lines(), &body);
+                match self.answer(&asked) {
+                    Err(status) => to.write_all(scripted_error(status).as_bytes())?,
+                    Ok(step) => return self.stream(&step, &asked, &mut to),
                 }
             }
         }
         Ok(())
     }
 
-    fn pick(&self, body: &str) -> Option<Step> {
-        let mut script = self.script.lock().expect("no thread panics");
-        script
-            .iter_mut()
-            .find(|step| step.as_ref().is_some_and(|step| step.fits(body)))?
-            .take()
-            .map(|step| step.quoted(body))
+    /// The step for a request, or the status that refuses it.
+    fn answer(&self, asked: &Asked) -> Result<Step, u16> {
+        let mark = ["thread_id", "turn_id", "request_kind"].map(|name| asked.about(name).to_owned());
+        self.told().asked.push(mark);
+        let Some(step) = (self.brain)(asked) else {
+            self.told().surprises.push(asked.text.clone());
+            return Err(500);
+        };
+        std::thread::sleep(step.delays[0]);
+        match step.status {
+            Some(status) => Err(status),
+            None => Ok(step.quoted(&asked.text)),
+        }
     }
 
-    /// Sends the events of a step; the end of the connection is the end of the stream.
-    fn stream(&self, step: &Step, to: &mut TcpStream) -> std::io::Result<()> {
+    /// The events of a step, and its place in the truth: before the end is sent, so that whoever sees the client end sees the
+    /// whole truth, and only while there is somebody to read it.
+    fn events(&self, step: &Step, asked: &Asked, to: &mut impl Stream) -> std::io::Result<()> {
         let id = {
             let mut told = self.told();
             told.streams += 1;
-            // Known before it is sent: whoever sees the client end sees the whole truth.
-            told.served.extend(step.counts());
             format!("resp_{}", told.streams)
         };
-        to.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")?;
-        for event in step.events(&id) {
-            let kind = event["type"].as_str().unwrap_or_default();
-            to.write_all(format!("event: {kind}\ndata: {event}\n\n").as_bytes())?;
+        let events = step.events(&id);
+        for (i, event) in events.iter().enumerate() {
+            if i + 1 == events.len() && step.has_end() {
+                std::thread::sleep(step.delays[1]);
+                if is_gone(to.socket())? {
+                    return Ok(());
+                }
+                self.serves(step, asked);
+            }
+            to.send(event)?;
         }
-        to.flush()
+        Ok(())
     }
+
+    /// Notes a response whose end is sent now.
+    fn serves(&self, step: &Step, asked: &Asked) {
+        let Some(usage) = step.counts() else { return };
+        let word = |name: &str| asked.about(name).to_owned();
+        let (model, tier) = (asked.model.clone(), asked.tier.clone());
+        let mut told = self.told();
+        let answer = Answer {
+            served: Served { thread: word("thread_id"), model, tier, usage },
+            session: word("session_id"),
+            turn: word("turn_id"),
+            kind: word("request_kind"),
+            whole: step.is_whole(),
+            asked: told.asked.len(),
+            read: false,
+        };
+        told.answers.push(answer);
+    }
+
+    /// Sends the events of a step; the end of the connection is the end of the stream.
+    fn stream(&self, step: &Step, asked: &Asked, to: &mut TcpStream) -> std::io::Result<()> {
+        let model = step.answered_by.map(|model| format!("openai-model: {model}\r\n")).unwrap_or_default();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{model}connection: close\r\n\r\n");
+        to.write_all(head.as_bytes())?;
+        self.events(step, asked, to)
+    }
+
+    /// The same over WebSocket: one connection for many requests, each a message.
+    fn converse_in_frames(&self, headers: &str, mut socket: WebSocket) -> std::io::Result<()> {
+        while let Some(message) = socket.read()? {
+            let asked = Asked::new(headers, &message);
+            match self.answer(&asked) {
+                Err(status) => {
+                    let error = json!({"type": "server_error", "message": "scripted error"});
+                    socket.send(&json!({"type": "error", "status": status, "error": error}))?;
+                }
+                Ok(step) => {
+                    self.events(&step, &asked, &mut socket)?;
+                    if !step.has_end() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where events go.
+trait Stream {
+    fn send(&mut self, event: &Value) -> std::io::Result<()>;
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn send(&mut self, event: &Value) -> std::io::Result<()> {
+        let kind = event["type"].as_str().unwrap_or_default();
+        self.write_all(format!("event: {kind}\ndata: {event}\n\n").as_bytes())
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for WebSocket {
+    fn send(&mut self, event: &Value) -> std::io::Result<()> {
+        self.write(event)
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self.stream()
+    }
+}
+
+/// Whether the other end has closed the connection, or died.
+fn is_gone(stream: &TcpStream) -> std::io::Result<bool> {
+    stream.set_nonblocking(true)?;
+    let gone = match stream.peek(&mut [0]) {
+        Ok(read) => read == 0,
+        Err(e) => e.kind() != ErrorKind::WouldBlock,
+    };
+    stream.set_nonblocking(false)?;
+    Ok(gone)
+}
+
+fn pick(script: &Mutex<Vec<Option<Step>>>, request: &str) -> Option<Step> {
+    let mut script = script.lock().expect("no thread panics");
+    let place = script.iter_mut().find(|step| step.as_ref().is_some_and(|step| step.fits(request)))?;
+    if place.as_ref().is_some_and(|step| step.repeats) { place.clone() } else { place.take() }
 }
 
 fn scripted_error(status: u16) -> String {

@@ -1,28 +1,35 @@
 //! What the integration tests stand on: a hermetic home, a scripted model, the real Codex CLI between them, and clients.
 
+pub mod app_server;
 pub mod capture;
 pub mod client;
 pub mod codex;
 pub mod env;
 #[cfg(feature = "grpc")]
 pub mod grpc;
-mod http;
+pub mod http;
 pub mod memory_store;
 pub mod mock_model;
 pub mod observed;
 pub mod otlp_messages;
 pub mod server;
+mod step;
+pub mod terminal;
 pub mod test_sink;
 pub mod transcript;
+pub mod truth;
+mod websocket;
 
 use std::path::PathBuf;
 
 pub use capture::{Capture, Feed};
 pub use codex::Codex;
 pub use env::TestEnv;
-pub use mock_model::{Cut, MockModel, Step, Usage};
+pub use mock_model::MockModel;
 pub use server::Server;
+pub use step::{Cut, Step};
 pub use transcript::Transcript;
+pub use truth::{Served, Usage};
 
 /// The bytes of a file in `tests/fixtures`.
 pub fn fixture(name: &str) -> Vec<u8> {

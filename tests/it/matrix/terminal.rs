@@ -1,0 +1,77 @@
+//! The interactive client, alone and with the background process that it shares with others.
+
+use std::process::Command;
+
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
+
+use super::{Rig, run, say, unlike};
+use crate::real_codex::{check, rows};
+use crate::support::terminal::Terminal;
+use crate::support::{Step, TestEnv};
+
+const TITLE: &str = "Generate a concise, single-line task title";
+
+fn script() -> Vec<Step> {
+    let title = Step::message("Do the thing").usage(unlike(100)).when(TITLE).repeat();
+    let rest = vec![run(1, "echo 1"), say(2), say(3).slow(60_000), say(4)];
+    [vec![title], rest.into_iter().map(|step| step.when_not(TITLE)).collect()].concat()
+}
+
+/// Two turns, the second stopped in its response, and a third.
+fn converse(terminal: &Terminal) {
+    // 0.169 advertises another model once.
+    terminal.wait("Use existing model");
+    terminal.key("Down");
+    terminal.key("Enter");
+    terminal.wait("answer 2");
+    terminal.enter("the second prompt");
+    // Said, but not ended.
+    terminal.wait("answer 3");
+    terminal.key("Escape");
+    terminal.wait("interrupted");
+    terminal.enter("the third prompt");
+    terminal.wait("answer 4");
+    terminal.enter("/quit");
+    terminal.ended();
+}
+
+/// Each prompt makes a request for a title, in a thread of its own that only the telemetry tells of.
+#[test]
+#[cfg_attr(not(all(real_codex, tmux)), ignore = "no Codex CLI, or no tmux")]
+fn a_terminal_counts_its_titles_too() {
+    let rig = Rig::new(script());
+    let terminal = rig.codex().terminal(&["--no-daemon", "the first prompt"]);
+    converse(&terminal);
+    let report = rig.agrees(&json!({"hook+otlp+transcript": 3, "otlp": 3}));
+    check(&report["totals"], &json!({"sessions": 1, "prompts": 3}));
+    let kinds: Vec<_> = rows(&report).iter().map(|row| row["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["session", "auxiliary", "auxiliary", "auxiliary"]);
+}
+
+/// The daemon works for all terminals with the environment of the first, so that it says of nobody who pays.
+#[test]
+#[cfg_attr(not(all(real_codex, tmux)), ignore = "no Codex CLI, or no tmux")]
+fn a_terminal_with_the_daemon_counts_the_same() {
+    let rig = Rig::new(script());
+    let mut codex = rig.codex();
+    let daemon = Daemon(&rig.env, codex.command());
+    let terminal = codex.terminal(&["the first prompt"]);
+    converse(&terminal);
+    drop(daemon);
+    let report = rig.agrees(&json!({"hook+otlp+transcript": 3, "otlp": 3}));
+    check(&rows(&report)[0], &json!({"prompts": 3, "team": "unattributed"}));
+}
+
+/// Stops the background process, also when the test fails, and the one that would update it.
+struct Daemon<'a>(&'a TestEnv, Command);
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.1.args(["app-server", "daemon", "stop"]).output();
+        let updater = std::fs::read(self.0.codex_home().join("app-server-daemon/daemon-updater.pid"));
+        let updater: Value = updater.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let pid = updater["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+    }
+}
