@@ -77,7 +77,7 @@ fn compare(cached: Option<&[u8]>, computed: &Rollup) -> Option<&'static str> {
         (a.usage == b.usage, "responses, tokens or amounts differ"),
         (a.traits == b.traits && a.coverage == b.coverage, "the coverage differs"),
         ((&a.turns, &a.turn_places) == (&b.turns, &b.turn_places), "turns differ"),
-        (a.tools == b.tools, "tool calls differ"),
+        (a.tools == b.tools && a.tool_costs == b.tool_costs, "tool calls differ"),
         (a.reported == b.reported, "reported costs differ"),
     ];
     Some(parts.into_iter().find(|(same, _)| !same).map_or("its head differs", |(_, what)| what))

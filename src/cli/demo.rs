@@ -165,7 +165,7 @@ fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
     out::data(format::table(&monthly(&brief)?, out::width()).as_bytes())?;
     let shown = all.one(SHOWN)?;
     out::data(b"\n")?;
-    out::data(report::show(&shown.session, &shown.lines).as_bytes())?;
+    out::data(report::show(&shown.session, &shown.lines, &shown.shares).as_bytes())?;
     let csv = dir.join(format!("cost-{PERIOD}.csv"));
     let full = monthly(Dimension::COST)?;
     write_file(&csv, &format::csv(&full))?;

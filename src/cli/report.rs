@@ -39,8 +39,8 @@ A week at the edge of the chosen days holds only those of its days that were cho
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GroupedArgs {
-    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool
-    /// [default: project, model, user and, in CSV and JSON, all but session and tool]
+    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool,
+    /// mcp_server [default: team, project, user, model and, in CSV and JSON, all but session, tool and mcp_server]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dimension)]
     by: Vec<Dimension>,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::context::{Context, say_problems};
 use super::out;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
-use crate::model::{Line, Observation, SessionFact, SessionRollup, ThreadId, Timestamp};
+use crate::model::{Line, Observation, SessionFact, SessionRollup, Sums, ThreadId, Timestamp};
 use crate::report::Range;
 use crate::report::format::thousands;
 use crate::store::sqlite::SqliteStore;
@@ -23,6 +23,8 @@ const DAY: i64 = 24 * 3_600_000_000_000;
 
 /// One session with all that is known of it.
 pub(super) struct One {
+    /// What its tool calls cost, by their index.
+    pub shares: Vec<(usize, Sums)>,
     pub session: SessionFact,
     /// In the order of time.
     pub lines: Vec<Line>,
@@ -93,7 +95,9 @@ impl Sessions {
         let ledger = ledger::build(&observations, self.inputs.options(), self.inputs.book());
         let found = ledger.sessions.into_iter().find(|s| s.session == session);
         let session = found.context("the session has just changed; try again")?;
-        Ok(One { session, lines: ledger.lines, observations })
+        let shares = ledger::tool_shares(&session.tool_calls, &ledger.lines);
+        let shares = shares.into_iter().map(|share| (share.call, share.sums)).collect();
+        Ok(One { shares, session, lines: ledger.lines, observations })
     }
 
     fn find(&self, id: &str) -> anyhow::Result<ThreadId> {

@@ -3,8 +3,8 @@
 use super::book::Bookable;
 use super::correct::corrections;
 use crate::model::{
-    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SealedSession, SessionRollup, Slot, Status, Sums, ToolRow,
-    TurnRow, UsageRow,
+    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SealedSession, SessionRollup, Slot, Status, Sums, ToolCostRow,
+    ToolRow, TurnRow, UsageRow,
 };
 use std::collections::BTreeMap;
 
@@ -57,6 +57,7 @@ fn retain<'a>(rollup: &SessionRollup<'a>, keep: impl Fn(Slot) -> bool) -> Sessio
     kept.coverage.retain(|row| keep(row.slot));
     kept.tools.retain(|row| keep(row.slot));
     kept.reported.retain(|row| keep(row.slot));
+    kept.tool_costs.retain(|row| keep(row.slot));
     kept
 }
 
@@ -74,6 +75,7 @@ fn absorb<'a>(into: &mut SessionRollup<'a>, part: SessionRollup<'a>) {
     into.turns.extend(part.turns);
     into.turn_places.extend(part.turn_places.into_iter().map(|place| place + usage));
     into.tools.extend(part.tools.into_iter().map(|row| ToolRow { keys: row.keys + keys, ..row }));
+    into.tool_costs.extend(part.tool_costs.into_iter().map(|row| ToolCostRow { keys: row.keys + keys, ..row }));
     into.reported.extend(part.reported.into_iter().map(|row| ReportedRow { keys: row.keys + keys, ..row }));
 }
 

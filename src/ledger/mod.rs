@@ -5,11 +5,13 @@ mod close;
 mod correct;
 mod rollup;
 mod seal;
+mod tool_cost;
 
 pub use crate::attribution::{DefaultChannel, Options};
 pub use book::book;
 pub use close::part;
 pub use seal::{Head, Sealing, fields, hash};
+pub use tool_cost::{ToolShare, tool_shares};
 
 use book::{Bookable, bookable};
 use rollup::rollup;

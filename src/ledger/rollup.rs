@@ -1,12 +1,12 @@
 //! A session's facts and lines added up for reports.
 
+use super::tool_cost::{Callers, tool_shares};
 use crate::model::{
     Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, ReportedRow, Rollup, SessionFact, SessionRollup,
-    Slot, Status, Sums, ThreadId, Timestamp, TokenSums, ToolCallFact, ToolRow, Traits, TurnCostFact, TurnRow, Unit,
-    UsageRow,
+    Slot, Status, Sums, ThreadId, TokenSums, ToolCostRow, ToolRow, Traits, TurnCostFact, TurnRow, Unit, UsageRow,
 };
 use crate::pricing::{CallFee, PriceBook};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adds up a session. The lines are those of its responses.
 ///
@@ -19,6 +19,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
     let (usage, rows) = usage(lines, &line_keys);
     let tools = tools(session, lines, &line_keys, &mut keys, book);
     let reported = reported(session, lines, &line_keys, &mut keys);
+    let tool_costs = tool_costs(session, lines, &line_keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
     let (traits, coverage) = coverage(lines, &names);
     let unmetered = session.unmetered_by_model();
@@ -45,6 +46,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
         coverage,
         tools,
         reported,
+        tool_costs,
     };
     Ok(Rollup {
         session: session.session.clone(),
@@ -231,7 +233,7 @@ fn tools<'a>(
     let callers = Callers::of(lines);
     let mut rows: BTreeMap<(Slot, u32, &str), ToolRow<'a>> = BTreeMap::new();
     for call in &session.tool_calls {
-        let caller = callers.of_call(call);
+        let caller = callers.near_call(call);
         let keys = caller.map_or_else(|| keys.index(session_keys(session)), |line| line_keys[line]);
         let slot = Slot::of(call.time);
         let name = call.name.as_str();
@@ -271,23 +273,17 @@ fn reported<'a>(
     session.turn_costs.iter().map(row).collect()
 }
 
-/// Finds the response that made a tool call: the last one of the thread before the call ended, else its first.
-struct Callers<'a>(HashMap<&'a ThreadId, Vec<(Timestamp, usize)>>);
-
-impl<'a> Callers<'a> {
-    /// Lines are in order of time.
-    fn of(lines: &'a [Line]) -> Self {
-        let mut by_thread: HashMap<_, Vec<_>> = HashMap::new();
-        for (i, line) in lines.iter().enumerate() {
-            by_thread.entry(&line.response.thread).or_default().push((line.response.time, i));
-        }
-        Callers(by_thread)
+/// The shares of tools in the lines.
+fn tool_costs<'a>(session: &'a SessionFact, lines: &[Line], line_keys: &[u32]) -> Vec<ToolCostRow<'a>> {
+    let mut rows: BTreeMap<(Slot, u32, &str), ToolCostRow<'a>> = BTreeMap::new();
+    for share in tool_shares(&session.tool_calls, lines) {
+        let (slot, keys) = (Slot::of(lines[share.line].response.time), line_keys[share.line]);
+        let name = session.tool_calls[share.call].name.as_str();
+        let new = ToolCostRow { slot, keys, name, ..ToolCostRow::default() };
+        let row = rows.entry((slot, keys, name)).or_insert(new);
+        row.tokens += share.tokens;
+        row.sums += share.sums;
+        row.unpriced_tokens += share.unpriced_tokens;
     }
-
-    /// The index of the line.
-    fn of_call(&self, call: &ToolCallFact) -> Option<usize> {
-        let lines = self.0.get(&call.thread)?;
-        let after = lines.partition_point(|(time, _)| *time <= call.time);
-        lines.get(after.saturating_sub(1)).map(|(_, line)| *line)
-    }
+    rows.into_values().collect()
 }

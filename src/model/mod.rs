@@ -10,6 +10,7 @@ mod owner;
 mod rollup;
 mod rule;
 mod split;
+mod sums;
 mod time;
 mod usage;
 mod zone;
@@ -27,10 +28,11 @@ pub use observation::{
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use rollup::{
-    CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow,
+    CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow, UsageRow,
 };
 pub use rule::{Matcher, Rule, Subject};
 pub use split::{largest_remainder, round_half_even, split};
+pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
 pub use zone::{ParseZoneError, Zone};

@@ -1,7 +1,7 @@
 //! What a report needs to know of a session: its lines and tool calls added up by quarter of an hour. A cache: made from facts
 //! and lines, and never the source of anything.
 
-use super::{ThreadId, Timestamp, TokenUsage};
+use super::{Sums, ThreadId, Timestamp, TokenSums};
 use serde::{Deserialize, Serialize};
 
 /// A quarter of an hour since the Unix epoch. The days of every time zone begin with one (the offsets of all zones in use
@@ -39,84 +39,6 @@ pub struct Keys<'a> {
     pub corrects: &'a str,
 }
 
-/// Sums of amounts in pico-units. What nothing was added to is not 0 but absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sums {
-    /// List cost of API usage, in USD.
-    pub list_usd: Option<i128>,
-    /// List cost of ChatGPT usage, in credits.
-    pub credits: Option<i128>,
-    /// What ChatGPT usage would cost on the API list, in USD.
-    pub api_equivalent: Option<i128>,
-    /// API usage on the user's contract list, in USD.
-    pub contract_usd: Option<i128>,
-    /// Fees of hosted tool calls on the public list, in USD; in no other sum.
-    pub tool_fees_usd: Option<i128>,
-    /// What Codex said that turns cost, in USD.
-    pub reported_usd: Option<i128>,
-    /// The list cost of the turns that Codex said a cost of, where all of their responses have one in USD.
-    pub reported_list_usd: Option<i128>,
-}
-
-impl Sums {
-    /// All of them.
-    pub fn all(&self) -> [Option<i128>; 7] {
-        [
-            self.list_usd,
-            self.credits,
-            self.api_equivalent,
-            self.contract_usd,
-            self.tool_fees_usd,
-            self.reported_usd,
-            self.reported_list_usd,
-        ]
-    }
-
-    /// What adds up to 0 left out.
-    pub fn without_zeros(self) -> Self {
-        let some = |sum: Option<i128>| sum.filter(|n| *n != 0);
-        Sums {
-            list_usd: some(self.list_usd),
-            credits: some(self.credits),
-            api_equivalent: some(self.api_equivalent),
-            contract_usd: some(self.contract_usd),
-            tool_fees_usd: some(self.tool_fees_usd),
-            reported_usd: some(self.reported_usd),
-            reported_list_usd: some(self.reported_list_usd),
-        }
-    }
-}
-
-impl std::ops::Neg for Sums {
-    type Output = Self;
-
-    fn neg(self) -> Self {
-        let neg = |sum: Option<i128>| sum.map(|n| -n);
-        Sums {
-            list_usd: neg(self.list_usd),
-            credits: neg(self.credits),
-            api_equivalent: neg(self.api_equivalent),
-            contract_usd: neg(self.contract_usd),
-            tool_fees_usd: neg(self.tool_fees_usd),
-            reported_usd: neg(self.reported_usd),
-            reported_list_usd: neg(self.reported_list_usd),
-        }
-    }
-}
-
-impl std::ops::AddAssign for Sums {
-    fn add_assign(&mut self, o: Self) {
-        let add = |a: &mut Option<i128>, b: Option<i128>| *a = a.map_or(b, |a| Some(a + b.unwrap_or(0)));
-        add(&mut self.list_usd, o.list_usd);
-        add(&mut self.credits, o.credits);
-        add(&mut self.api_equivalent, o.api_equivalent);
-        add(&mut self.contract_usd, o.contract_usd);
-        add(&mut self.tool_fees_usd, o.tool_fees_usd);
-        add(&mut self.reported_usd, o.reported_usd);
-        add(&mut self.reported_list_usd, o.reported_list_usd);
-    }
-}
-
 /// The lines of one slot under the same keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRow {
@@ -132,71 +54,6 @@ pub struct UsageRow {
     pub sums: Sums,
     /// The tokens of those without a price.
     pub unpriced_tokens: i64,
-}
-
-/// The tokens of several responses, or a difference of such; see [`TokenUsage`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenSums {
-    /// All input tokens.
-    pub input: i64,
-    /// Those read from the prompt cache.
-    pub cached_input: i64,
-    /// Those written to the prompt cache.
-    pub cache_write: i64,
-    /// All output tokens.
-    pub output: i64,
-    /// Those spent on reasoning.
-    pub reasoning: i64,
-}
-
-impl TokenSums {
-    /// Input that was neither read from nor written to the cache.
-    pub fn uncached_input(&self) -> i64 {
-        self.input - self.cached_input - self.cache_write
-    }
-
-    /// Input and output.
-    pub fn total(&self) -> i64 {
-        self.input + self.output
-    }
-}
-
-impl From<TokenUsage> for TokenSums {
-    fn from(u: TokenUsage) -> Self {
-        // A usage that passed its check has no count above 2^40.
-        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        TokenSums {
-            input: signed(u.input),
-            cached_input: signed(u.cached_input),
-            cache_write: signed(u.cache_write),
-            output: signed(u.output),
-            reasoning: signed(u.reasoning),
-        }
-    }
-}
-
-impl std::ops::AddAssign for TokenSums {
-    fn add_assign(&mut self, o: Self) {
-        self.input += o.input;
-        self.cached_input += o.cached_input;
-        self.cache_write += o.cache_write;
-        self.output += o.output;
-        self.reasoning += o.reasoning;
-    }
-}
-
-impl std::ops::Neg for TokenSums {
-    type Output = Self;
-
-    fn neg(self) -> Self {
-        TokenSums {
-            input: -self.input,
-            cached_input: -self.cached_input,
-            cache_write: -self.cache_write,
-            output: -self.output,
-            reasoning: -self.reasoning,
-        }
-    }
 }
 
 /// The calls of one tool that ended in the same slot, after responses with the same keys.
@@ -220,6 +77,23 @@ pub struct ToolRow<'a> {
     pub fees_usd: Option<i128>,
     /// How many are calls of a hosted tool without a known fee.
     pub unpriced: i64,
+}
+
+/// The part of responses' tokens and amounts that is the share of the calls of one tool which they asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCostRow<'a> {
+    /// When the responses were.
+    pub slot: Slot,
+    /// The index of their keys.
+    pub keys: u32,
+    /// The tool.
+    pub name: &'a str,
+    /// The part of their tokens.
+    pub tokens: TokenSums,
+    /// The part of their amounts.
+    pub sums: Sums,
+    /// The part of their tokens without a price.
+    pub unpriced_tokens: i64,
 }
 
 /// What Codex said that a turn cost.
@@ -327,6 +201,9 @@ pub struct SessionRollup<'a> {
     pub tools: Vec<ToolRow<'a>>,
     /// What Codex said that its turns cost.
     pub reported: Vec<ReportedRow>,
+    /// Which part of its lines is the cost of tools, by slot, keys and name.
+    #[serde(borrow)]
+    pub tool_costs: Vec<ToolCostRow<'a>>,
 }
 
 impl<'a> SessionRollup<'a> {
@@ -342,6 +219,7 @@ impl<'a> SessionRollup<'a> {
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let made: Self = postcard::from_bytes(bytes).ok()?;
         let keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
+        let keys = keys.chain(made.tool_costs.iter().map(|r| r.keys));
         let mut keys = keys.chain(made.reported.iter().map(|r| r.keys));
         let places: usize = made.turns.iter().map(|t| t.places as usize).sum();
         let mut traits = made.coverage.iter().map(|r| r.traits);

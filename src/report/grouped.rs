@@ -50,13 +50,15 @@ pub enum Dimension {
     Tier,
     /// The session.
     Session,
-    /// The tool; responses have none.
+    /// The tool; answers have none.
     Tool,
+    /// The MCP server of the tool; other tools, and answers, have none.
+    McpServer,
 }
 
 impl Dimension {
     /// All of them.
-    pub const ALL: &'static [Dimension; 10] = &[
+    pub const ALL: &'static [Dimension; 11] = &[
         Dimension::Team,
         Dimension::CostCentre,
         Dimension::Project,
@@ -67,9 +69,10 @@ impl Dimension {
         Dimension::Tier,
         Dimension::Session,
         Dimension::Tool,
+        Dimension::McpServer,
     ];
 
-    /// The grouping of the monthly cost CSV: all but the last two, session and tool.
+    /// The grouping of the monthly cost CSV: all but the last three.
     pub const COST: &'static [Dimension] = Self::ALL.split_at(8).0;
 
     /// The column's name.
@@ -85,6 +88,7 @@ impl Dimension {
             Dimension::Tier => "tier",
             Dimension::Session => "session_id",
             Dimension::Tool => "tool",
+            Dimension::McpServer => "mcp_server",
         }
     }
 
@@ -159,7 +163,14 @@ impl<'b> Grouped<'b> {
                 self.count_turns(rows, turn.turns);
             }
         }
-        let by_tool = self.by.contains(&Dimension::Tool);
+        let by_tool = self.by_tool();
+        for row in session.tool_costs.iter().filter(|_| by_tool) {
+            let Some(day) = self.days.day(row.slot) else { continue };
+            let answers = self.group(session, &mut met, (row.keys, day, None));
+            let tool = self.group(session, &mut met, (row.keys, day, Some(row.name)));
+            self.groups[answers].measures.add_tool_cost(row, true);
+            self.groups[tool].measures.add_tool_cost(row, false);
+        }
         for row in &session.tools {
             let Some(day) = self.days.day(row.slot) else { continue };
             let group = self.group(session, &mut met, (row.keys, day, by_tool.then_some(row.name)));
@@ -174,6 +185,10 @@ impl<'b> Grouped<'b> {
             self.totals.add_reported(row);
         }
         super::coverage::add(&mut self.coverage, session, &mut self.days);
+    }
+
+    fn by_tool(&self) -> bool {
+        by_tool(self.by)
     }
 
     /// A session counts once in each group that has something of it.
@@ -203,6 +218,7 @@ impl<'b> Grouped<'b> {
         let value = |d: &Dimension| match d {
             Dimension::Session => session.session,
             Dimension::Tool => tool.unwrap_or(""),
+            Dimension::McpServer => tool.map_or("", mcp_server),
             other => of.values[Dimension::COST.iter().position(|c| c == other).unwrap_or(0)],
         };
         let parts = || self.by.iter().map(value).chain([of.status, of.class, of.corrects]);
@@ -245,7 +261,7 @@ impl<'b> Grouped<'b> {
 
     /// The report of all that was added, with what could not be read by reason.
     pub fn report(mut self, counters: &BTreeMap<String, u64>) -> Report {
-        let by_tool = self.by.contains(&Dimension::Tool);
+        let by_tool = self.by_tool();
         let all = self.groups.iter().map(|g| g.tools).fold(Tools::default(), Tools::plus);
         self.groups.sort_by(|a, b| a.keys.cmp(&b.keys));
         let row = |group: Group| {
@@ -269,6 +285,15 @@ impl<'b> Grouped<'b> {
     }
 }
 
+fn by_tool(by: &[Dimension]) -> bool {
+    by.contains(&Dimension::Tool) || by.contains(&Dimension::McpServer)
+}
+
+/// The server of a tool as Codex names it: `mcp__server__tool`.
+fn mcp_server(tool: &str) -> &str {
+    tool.strip_prefix("mcp__").and_then(|rest| rest.split_once("__")).map_or("", |(server, _)| server)
+}
+
 fn distinct(groups: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut all = Vec::new();
     for group in groups {
@@ -289,7 +314,7 @@ fn all_columns(bucket: Bucket, by: &[Dimension]) -> Vec<Column> {
     columns.extend(by.iter().map(|d| column(d.name(), Some(d.name()))));
     columns.extend(["status", "class", "corrects_period"].map(|name| column(name, None)));
     columns.extend(self::columns());
-    if by.contains(&Dimension::Tool) {
+    if by_tool(by) {
         let names = [("tool_failures", "failed"), ("tool_unknown", "unknown"), ("tool_duration_ms", "ms")];
         columns.extend(names.map(|(name, title)| Column { name, title: Some(title), kind: Kind::Count }));
     }

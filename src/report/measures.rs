@@ -1,7 +1,7 @@
 //! The numbers of a row: token counts as integers, money as integers of pico-units.
 
 use super::table::{Cell, Column, Kind};
-use crate::model::{ReportedRow, Sums, TokenSums, ToolRow, UsageRow};
+use crate::model::{ReportedRow, Sums, TokenSums, ToolCostRow, ToolRow, UsageRow};
 
 /// What a row adds up. `sessions` and `turns` are distinct counts, so that rows need not add: who adds a session counts them.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,13 @@ impl Measures {
         self.tokens += row.tokens;
         self.sums += row.sums;
         self.unpriced_tokens += row.unpriced_tokens;
+    }
+
+    /// Moves the share of a tool from here to the measures of its row, or back with another sign.
+    pub fn add_tool_cost(&mut self, row: &ToolCostRow<'_>, taken: bool) {
+        self.tokens += if taken { -row.tokens } else { row.tokens };
+        self.sums += if taken { -row.sums } else { row.sums };
+        self.unpriced_tokens += if taken { -row.unpriced_tokens } else { row.unpriced_tokens };
     }
 
     pub fn add_tool(&mut self, row: &ToolRow<'_>) {

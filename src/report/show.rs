@@ -2,17 +2,19 @@
 
 use super::explain::owner_field;
 use super::format::{amount, terminal_text, thousands};
-use crate::model::{Line, SessionFact, TurnCostFact, Unit};
+use crate::model::{Line, SessionFact, Sums, TurnCostFact, Unit};
 use std::fmt::Write;
 
 /// Describes a session with its lines. Prompts, arguments and output are not known to the program, so they cannot appear.
-pub fn show(session: &SessionFact, lines: &[Line]) -> String {
+///
+/// `shares` are what its tool calls cost: the index of a call, and its part of the response that asked for it.
+pub fn show(session: &SessionFact, lines: &[Line], shares: &[(usize, Sums)]) -> String {
     let lines: Vec<&Line> = lines.iter().filter(|l| l.response.session == session.session).collect();
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = head(&mut out, session, &lines);
     let _ = turns(&mut out, session, &lines);
-    let _ = tools(&mut out, session);
+    let _ = tools(&mut out, session, shares);
     for why in &session.quarantined {
         let _ = writeln!(out, "not counted: {}", terminal_text(why));
     }
@@ -158,16 +160,17 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
     )
 }
 
-fn tools(out: &mut String, s: &SessionFact) -> std::fmt::Result {
+fn tools(out: &mut String, s: &SessionFact, shares: &[(usize, Sums)]) -> std::fmt::Result {
     if !s.tool_calls.is_empty() {
         writeln!(out, "\ntool calls")?;
     }
-    for c in &s.tool_calls {
+    for (i, c) in s.tool_calls.iter().enumerate() {
         let took = c.duration_ms.map(|ms| format!(" {} ms", thousands(ms))).unwrap_or_default();
         let exit = c.exit_code.map(|code| format!(" (exit {code})")).unwrap_or_default();
+        let share = shares.iter().find(|(call, _)| *call == i).map(|(_, sums)| share(sums)).unwrap_or_default();
         writeln!(
             out,
-            "  {} {} {}{took} {}{exit}  [{}]",
+            "  {} {} {}{took} {}{exit}  [{}]{share}",
             c.time.to_rfc3339(),
             terminal_text(&c.agent),
             terminal_text(&c.name),
@@ -176,4 +179,10 @@ fn tools(out: &mut String, s: &SessionFact) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// A call's part of the list cost of the response that asked for it.
+fn share(sums: &Sums) -> String {
+    let usd = sums.list_usd.map(|pico| format!("  {} USD", amount(pico)));
+    usd.or_else(|| sums.credits.map(|pico| format!("  {} credits", amount(pico)))).unwrap_or_default()
 }

@@ -120,5 +120,21 @@ fn web_searches_are_counted_and_priced() {
     assert_eq!(pico(searches["tool_fees_usd"].as_str().unwrap()), fees);
     assert_eq!(pico(by_tool["totals"]["tool_fees_usd"].as_str().unwrap()), fees);
     assert_eq!(by_tool["coverage"]["unpriced_tool_calls"], 0);
-    assert!(searches["list_usd"].is_null(), "fees are in no list cost of tokens");
+    // What responses cost is shared over the calls that they asked for, and the rest is the answers': nothing is lost.
+    let of = |row: &Value, name: &str| row[name].as_str().map_or(0, pico);
+    let total = totals(&env);
+    for name in ["list_usd", "chatgpt_credits", "api_equivalent_usd"] {
+        let sum: i128 = rows.iter().map(|row| of(row, name)).sum();
+        assert_eq!(sum, of(&total, name), "{name}");
+    }
+    for name in ["input_tokens", "cached_input_tokens", "output_tokens", "total_tokens", "tool_calls", "responses"] {
+        let sum: i64 = rows.iter().map(|row| row[name].as_i64().unwrap()).sum();
+        assert_eq!(sum, total[name].as_i64().unwrap(), "{name}");
+    }
+    let bash = rows.iter().find(|row| row["tool"] == "Bash").unwrap();
+    assert!(of(bash, "list_usd") > 0 && of(bash, "list_usd") < of(&total, "list_usd"), "{bash}");
+    let servers = env.run(&["report", "monthly", "--by", "mcp_server", "--no-import", "--format", "json"]).ok().json();
+    let server = |row: &Value| row["mcp_server"].as_str().map(|server| (server.to_string(), of(row, "list_usd") > 0));
+    let servers: Vec<_> = servers["rows"].as_array().unwrap().iter().filter_map(server).collect();
+    assert!(!servers.is_empty() && servers.iter().all(|(_, cost)| *cost), "{servers:?}");
 }
