@@ -33,7 +33,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 3] = ["report", "prices", "observations"];
+const GROUPS: [&str; 4] = ["report", "prices", "observations", "ledger"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
