@@ -131,6 +131,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         owner: c.claims.owner(j.time, &c.options.rules),
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
+        shares: Vec::new(),
         keys,
     }
 }

@@ -24,7 +24,7 @@ const DAY: i64 = 24 * 3_600_000_000_000;
 /// One session with all that is known of it.
 pub(super) struct One {
     /// What its tool calls cost, by their index.
-    pub shares: Vec<(usize, Sums)>,
+    pub shares: BTreeMap<usize, Sums>,
     pub session: SessionFact,
     /// In the order of time.
     pub lines: Vec<Line>,
@@ -95,8 +95,10 @@ impl Sessions {
         let ledger = ledger::build(&observations, self.inputs.options(), self.inputs.book());
         let found = ledger.sessions.into_iter().find(|s| s.session == session);
         let session = found.context("the session has just changed; try again")?;
-        let shares = ledger::tool_shares(&session.tool_calls, &ledger.lines);
-        let shares = shares.into_iter().map(|share| (share.call, share.sums)).collect();
+        let mut shares: BTreeMap<usize, Sums> = BTreeMap::new();
+        for share in ledger::tool_shares(&session.tool_calls, &ledger.lines) {
+            *shares.entry(share.call).or_default() += share.sums;
+        }
         Ok(One { shares, session, lines: ledger.lines, observations })
     }
 

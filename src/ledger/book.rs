@@ -38,7 +38,7 @@ pub fn book(line: &Line) -> Booked {
         team_why: o.team.why.clone(),
         evidence: r.evidence.name(),
         unpriced: line.priced.unpriced.as_ref().map(ToString::to_string).unwrap_or_default(),
-        responses: 1,
+        responses: line.responses,
         tokens,
         sums: sums(line),
         unpriced_tokens: if line.priced.unpriced.is_some() { tokens.total() } else { 0 },

@@ -3,6 +3,7 @@
 mod book;
 mod close;
 mod correct;
+mod line;
 mod rollup;
 mod seal;
 mod tool_cost;
@@ -14,12 +15,12 @@ pub use seal::{Head, Sealing, fields, hash};
 pub use tool_cost::{ToolShare, tool_shares};
 
 use book::{Bookable, bookable};
+use line::lines;
 use rollup::rollup;
 
 use crate::attribution;
 use crate::model::{
-    BillingPeriod, Booked, Line, LineClass, Observation, ResponseFact, Rollup, SealedSession, SessionFact,
-    SessionRollup, Status, ThreadId,
+    BillingPeriod, Booked, Line, Observation, Rollup, SealedSession, SessionFact, SessionRollup, ThreadId,
 };
 use crate::pricing::PriceBook;
 use anyhow::Context as _;
@@ -37,7 +38,8 @@ pub struct Ledger {
 /// Builds the ledger of a set of observations.
 pub fn build(observations: &[Observation], options: &Options, book: &PriceBook) -> Ledger {
     let sessions = attribution::sessions(observations, options);
-    let mut lines: Vec<Line> = sessions.iter().flat_map(|s| &s.responses).map(|r| line(r.clone(), book)).collect();
+    let mut lines: Vec<Line> =
+        sessions.iter().flat_map(|s| &s.responses).flat_map(|r| lines(r.clone(), book)).collect();
     lines.sort_by(|a, b| {
         let order = |l: &Line| (l.response.time, l.response.thread.clone(), l.response.response_id.clone());
         order(a).cmp(&order(b))
@@ -123,7 +125,7 @@ pub fn sessions(
 }
 
 fn take_lines(session: &mut SessionFact, book: &PriceBook) -> Vec<Line> {
-    std::mem::take(&mut session.responses).into_iter().map(|r| line(r, book)).collect()
+    std::mem::take(&mut session.responses).into_iter().flat_map(|r| lines(r, book)).collect()
 }
 
 fn close_session(
@@ -149,17 +151,4 @@ fn close_session(
     let (span, bytes) = (made.span(), made.encode()?);
     drop((made, parts, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))
-}
-
-fn line(response: ResponseFact, book: &PriceBook) -> Line {
-    let day = response.time.day();
-    let priced = book.price(response.channel, response.model.as_deref(), &response.tier, day, &response.usage);
-    Line {
-        period: day.period(),
-        status: Status::Estimated,
-        class: LineClass::Usage,
-        corrects_period: None,
-        response,
-        priced,
-    }
 }

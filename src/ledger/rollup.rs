@@ -152,7 +152,7 @@ fn usage(lines: &[Line], keys: &[u32]) -> (Vec<UsageRow>, Vec<u32>) {
             rows.len() - 1
         });
         let row = &mut rows[at];
-        row.responses += 1;
+        row.responses += line.responses;
         let tokens = TokenSums::from(line.response.usage);
         row.tokens += tokens;
         row.sums += sums(line);
@@ -192,7 +192,7 @@ fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<
             conflict: r.conflict,
             ambiguous: r.ambiguous,
         };
-        *rows.entry((Slot::of(r.time), table.index(traits))).or_default() += 1;
+        *rows.entry((Slot::of(r.time), table.index(traits))).or_default() += line.responses;
     }
     let rows = rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect();
     (table.all, rows)

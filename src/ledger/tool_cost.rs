@@ -31,7 +31,7 @@ impl<'a> Callers<'a> {
     }
 }
 
-/// A call's share of the response that asked for it.
+/// A call's share of a line of the response that asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToolShare {
     /// The index of the call.
@@ -53,6 +53,12 @@ pub fn tool_shares(calls: &[ToolCallFact], lines: &[Line]) -> Vec<ToolShare> {
     for (i, call) in calls.iter().enumerate() {
         if let Some(line) = callers.of_call(call) {
             asked[line].push(i);
+        }
+    }
+    // The lines of a shared response stand together, and the last one was found.
+    for i in (1..lines.len()).rev() {
+        if lines[i].share.is_some() && lines[i - 1].response.keys == lines[i].response.keys {
+            asked[i - 1] = asked[i].clone();
         }
     }
     let mut shares = Vec::new();

@@ -73,6 +73,8 @@ pub struct ResponseFact {
     pub conflict: bool,
     /// Who pays.
     pub owner: Owner,
+    /// The teams that share its cost, with their weights; empty if it is one team's.
+    pub shares: Vec<(String, u64)>,
     /// The program the user started (`originator`).
     pub client: String,
     /// The thread is not linked to any session (title requests).

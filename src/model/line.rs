@@ -156,4 +156,8 @@ pub struct Line {
     pub response: ResponseFact,
     /// What it costs.
     pub priced: Priced,
+    /// How many responses it counts: of a shared response the first share is one, the others are none.
+    pub responses: i64,
+    /// Its weight, and that of all shares, if the response is shared.
+    pub share: Option<(u64, u64)>,
 }

@@ -147,6 +147,9 @@ fn formula(out: &mut String, u: &TokenUsage, rate: &RateUsed) -> std::fmt::Resul
 }
 
 fn owner(out: &mut String, line: &Line) -> std::fmt::Result {
+    if let Some((weight, all)) = line.share {
+        writeln!(out, "  share     {weight} of {all}: tokens and amounts are its part, to the last unit")?;
+    }
     let o = &line.response.owner;
     let fields = [("team", &o.team), ("cost c.", &o.cost_centre), ("project", &o.project), ("user", &o.user)];
     fields.into_iter().try_for_each(|(name, field)| writeln!(out, "  {name:<9} {}", owner_field(field)))

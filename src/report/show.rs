@@ -3,12 +3,13 @@
 use super::explain::owner_field;
 use super::format::{amount, terminal_text, thousands};
 use crate::model::{Line, SessionFact, Sums, TurnCostFact, Unit};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Describes a session with its lines. Prompts, arguments and output are not known to the program, so they cannot appear.
 ///
 /// `shares` are what its tool calls cost: the index of a call, and its part of the response that asked for it.
-pub fn show(session: &SessionFact, lines: &[Line], shares: &[(usize, Sums)]) -> String {
+pub fn show(session: &SessionFact, lines: &[Line], shares: &BTreeMap<usize, Sums>) -> String {
     let lines: Vec<&Line> = lines.iter().filter(|l| l.response.session == session.session).collect();
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -160,14 +161,14 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
     )
 }
 
-fn tools(out: &mut String, s: &SessionFact, shares: &[(usize, Sums)]) -> std::fmt::Result {
+fn tools(out: &mut String, s: &SessionFact, shares: &BTreeMap<usize, Sums>) -> std::fmt::Result {
     if !s.tool_calls.is_empty() {
         writeln!(out, "\ntool calls")?;
     }
     for (i, c) in s.tool_calls.iter().enumerate() {
         let took = c.duration_ms.map(|ms| format!(" {} ms", thousands(ms))).unwrap_or_default();
         let exit = c.exit_code.map(|code| format!(" (exit {code})")).unwrap_or_default();
-        let share = shares.iter().find(|(call, _)| *call == i).map(|(_, sums)| share(sums)).unwrap_or_default();
+        let share = shares.get(&i).map(share).unwrap_or_default();
         writeln!(
             out,
             "  {} {} {}{took} {}{exit}  [{}]{share}",

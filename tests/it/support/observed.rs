@@ -96,6 +96,6 @@ pub fn all_that_is_said(observations: &[Observation]) -> String {
     for report in &reports {
         said.extend([format::csv(report), format::json(report), format::table(report, None).into_bytes()].concat());
     }
-    ledger.sessions.iter().for_each(|session| said.extend(show(session, &ledger.lines, &[]).into_bytes()));
+    ledger.sessions.iter().for_each(|session| said.extend(show(session, &ledger.lines, &BTreeMap::new()).into_bytes()));
     String::from_utf8(said).unwrap()
 }
