@@ -204,3 +204,170 @@ fn a_month_is_not_sealed_too_early() {
     assert_eq!(dry.json()["totals"]["list_usd"], LIST_1000);
     assert_eq!(rows(&env, "2026-08"), [row("estimated usage", "", 1, LIST_1000)], "nothing was kept");
 }
+
+mod properties {
+    //! Whatever comes in whatever order, with months sealed in between: the months together say what an open ledger says.
+
+    use std::collections::BTreeMap;
+
+    use codex_tally::cache::{self, Inputs};
+    use codex_tally::ledger::Options;
+    use codex_tally::model::{
+        Body, Channel, KeyBuilder, Meta, Observation, Response, Rule, SessionRollup, SourceKind, Sums, ThreadId,
+        Timestamp, TokenSums, TokenUsage, ToolCall,
+    };
+    use codex_tally::pricing::PriceBook;
+    use codex_tally::store::sqlite::SqliteStore;
+    use codex_tally::store::{Batch, Cache, Store};
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A response, and a tool call after it: session, month, tokens.
+        Respond(u8, u8, u16),
+        /// OTLP saw a response of its own.
+        Telemetry(u8, u8, u16),
+        /// Another team pays from now on, also for what was.
+        Team(u8),
+        /// The next month is sealed.
+        Seal,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..5u8, 0..4u8, 1..2_000u16).prop_map(|(s, m, n)| Step::Respond(s, m, n)),
+            2 => (0..5u8, 0..4u8, 1..2_000u16).prop_map(|(s, m, n)| Step::Telemetry(s, m, n)),
+            1 => (0..3u8).prop_map(Step::Team),
+            2 => Just(Step::Seal),
+        ]
+    }
+
+    /// The middle of a month of 2026, from May on.
+    fn moment(month: u8, n: u16) -> Timestamp {
+        let start = Timestamp::parse_rfc3339(&format!("2026-0{}-10T00:00:00Z", month + 5)).unwrap();
+        Timestamp(start.0 + i64::from(n) * 60_000_000_000)
+    }
+
+    fn observations(session: u8, month: u8, n: u16, telemetry: bool) -> Vec<Observation> {
+        let thread = ThreadId::new(&format!("01a1fbc1-b2d8-74a2-955e-{session:012x}")).unwrap();
+        let key =
+            |kind: &str| KeyBuilder::new(kind).part(thread.as_str()).number(i64::from(month)).number(n.into()).build();
+        let see = |kind: &str, source, time, body| {
+            let key = if kind == "meta" { KeyBuilder::new(kind).part(thread.as_str()).build() } else { key(kind) };
+            Observation { thread: thread.clone(), key, source, time, body }
+        };
+        let usage = TokenUsage { input: n.into(), output: 7, ..TokenUsage::default() };
+        let model = Some("gpt-5.5".to_string());
+        let response = Response { usage, model, ..Response::default() };
+        if telemetry {
+            return vec![see("otlp", SourceKind::Otlp, moment(month, n), Body::Response(Box::new(response)))];
+        }
+        let turn = Some(format!("turn-{month}-{}", n / 100));
+        let id = Some(format!("resp_{month}_{n}"));
+        let call = ToolCall {
+            call_id: format!("c{month}{n}"),
+            turn: turn.clone(),
+            name: Some("Bash".into()),
+            ..ToolCall::default()
+        };
+        let own = Response { turn, response_id: id, ..response };
+        let after = Timestamp(moment(month, n).0 + 1_000_000_000);
+        vec![
+            see("meta", SourceKind::Transcript, moment(0, 0), Body::Meta(Box::default())),
+            see("tur", SourceKind::Transcript, moment(month, n), Body::Response(Box::new(own))),
+            see("call", SourceKind::Transcript, after, Body::ToolCall(Box::new(call))),
+        ]
+    }
+
+    fn inputs(team: u8, store: &SqliteStore) -> Inputs {
+        let rule = Rule { name: "all".into(), team: Some(format!("team-{team}")), ..Rule::default() };
+        let options = Options { default_channel: Some(Channel::Api), rules: vec![rule], ..Options::default() };
+        Inputs::new(options, PriceBook::builtin().clone()).with_seals_of(store).unwrap()
+    }
+
+    type Books = BTreeMap<String, (i64, TokenSums, Sums, i64)>;
+
+    /// By team: responses, tokens, amounts and tool calls of all months.
+    fn books(store: &SqliteStore, inputs: &Inputs, range: (Timestamp, Timestamp)) -> Books {
+        let mut books = Books::new();
+        let given = store.rollups(inputs.hash(), (Timestamp(i64::MIN), Timestamp(i64::MAX)), &mut |bytes| {
+            let session = SessionRollup::decode(bytes).unwrap();
+            let has = |slot: codex_tally::model::Slot| slot.start() >= range.0 && slot.start() < range.1;
+            for row in session.usage.iter().filter(|row| has(row.slot)) {
+                let team = books.entry(session.keys[row.keys as usize].values[0].to_string()).or_default();
+                team.0 += row.responses;
+                team.1 += row.tokens;
+                team.2 += row.sums;
+            }
+            for row in session.tools.iter().filter(|row| has(row.slot)) {
+                books.entry(session.keys[row.keys as usize].values[0].to_string()).or_default().3 += row.calls;
+            }
+            Ok(())
+        });
+        assert!(given.unwrap());
+        for team in books.values_mut() {
+            team.2 = team.2.without_zeros();
+        }
+        books.retain(|_, team| *team != Default::default());
+        books
+    }
+
+    fn store(folder: &tempfile::TempDir, name: &str) -> SqliteStore {
+        SqliteStore::open(&folder.path().join(name)).unwrap()
+    }
+
+    const ALL: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_months_together_say_what_an_open_ledger_says(steps in prop::collection::vec(step(), 1..40)) {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let (mut sealing, mut open) = (store(&folder, "sealing.db"), store(&folder, "open.db"));
+            let (mut team, mut month) = (0, 0u8);
+            let mut frozen: Vec<(u8, Books)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Respond(s, m, n) | Step::Telemetry(s, m, n) => {
+                        let seen = observations(s, m, n, matches!(step, Step::Telemetry(..)));
+                        let batch = Batch { observations: seen, ..Batch::default() };
+                        sealing.append(&batch).unwrap();
+                        open.append(&batch).unwrap();
+                    }
+                    Step::Team(new) => team = new,
+                    Step::Seal if month < 5 => {
+                        let inputs = inputs(team, &sealing);
+                        cache::refresh(&mut sealing, &inputs, &mut |_| {}).unwrap();
+                        let period = format!("2026-0{}", month + 5).parse().unwrap();
+                        cache::seal(&mut sealing, &inputs, period, false, &mut |_| {}).unwrap();
+                        month += 1;
+                        let inputs = self::inputs(team, &sealing);
+                        cache::refresh(&mut sealing, &inputs, &mut |_| {}).unwrap();
+                        frozen.push((month, books(&sealing, &inputs, month_of(month))));
+                    }
+                    Step::Seal => {}
+                }
+            }
+            let (with, without) = (inputs(team, &sealing), inputs(team, &open));
+            cache::refresh(&mut sealing, &with, &mut |_| {}).unwrap();
+            cache::refresh(&mut open, &without, &mut |_| {}).unwrap();
+            prop_assert_eq!(books(&sealing, &with, ALL), books(&open, &without, ALL));
+            for (month, then) in frozen {
+                prop_assert_eq!(books(&sealing, &with, month_of(month)), then, "month {}", month);
+            }
+            let mut found = Vec::new();
+            cache::verify(&sealing, &with, &mut |f| found.push(f.to_string()), &mut |_| {}).unwrap();
+            prop_assert!(found.is_empty(), "{:?}", found);
+            for seal in sealing.seals().unwrap() {
+                prop_assert_eq!(cache::export(&sealing, &seal, &mut |_| Ok(())).unwrap(), None);
+            }
+        }
+    }
+
+    /// The `n`th sealed month: May is the first.
+    fn month_of(n: u8) -> (Timestamp, Timestamp) {
+        let start = |n: u8| Timestamp::parse_rfc3339(&format!("2026-{:02}-01T00:00:00Z", n + 4)).unwrap();
+        (start(n), start(n + 1))
+    }
+}
