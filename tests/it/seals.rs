@@ -213,8 +213,8 @@ mod properties {
     use codex_tally::cache::{self, Inputs};
     use codex_tally::ledger::Options;
     use codex_tally::model::{
-        Body, Channel, KeyBuilder, Meta, Observation, Response, Rule, SessionRollup, SourceKind, Sums, ThreadId,
-        Timestamp, TokenSums, TokenUsage, ToolCall,
+        Body, Channel, KeyBuilder, Observation, Response, Rule, SessionRollup, SourceKind, Sums, ThreadId, Timestamp,
+        TokenSums, TokenUsage, ToolCall,
     };
     use codex_tally::pricing::PriceBook;
     use codex_tally::store::sqlite::SqliteStore;
