@@ -22,14 +22,13 @@ fn script() -> Vec<Step> {
 fn converse(terminal: &Terminal) {
     // 0.169 advertises another model once.
     terminal.wait("Use existing model");
-    terminal.key("Down");
-    terminal.key("Enter");
+    terminal.insist("Down", |screen| screen.contains("› 2."));
+    terminal.insist("Enter", |screen| !screen.contains("Use existing model"));
     terminal.wait("answer 2");
     terminal.enter("the second prompt");
     // Said, but not ended.
     terminal.wait("answer 3");
-    terminal.key("Escape");
-    terminal.wait("interrupted");
+    terminal.insist("Escape", |screen| screen.contains("interrupted"));
     terminal.enter("the third prompt");
     terminal.wait("answer 4");
     terminal.enter("/quit");

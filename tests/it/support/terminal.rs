@@ -45,9 +45,24 @@ impl Terminal {
         }
     }
 
-    /// Types a text and Enter.
+    /// Presses a key until it has had its effect: a program that is about to begin drops what was typed before.
+    #[track_caller]
+    pub fn insist(&self, key: &str, effect: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !effect(&self.screen()) {
+            assert!(Instant::now() < deadline, "{key} has no effect\n{}", self.screen());
+            self.key(key);
+            let pause = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < pause && !effect(&self.screen()) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Types a text and, when it is shown, Enter.
     pub fn enter(&self, text: &str) {
         assert!(self.tmux(&["send-keys", "-l", text]).status().expect("tmux answers").success());
+        self.wait(text);
         // What comes in one piece is taken for a paste, in which Enter is a new line.
         std::thread::sleep(Duration::from_millis(300));
         self.key("Enter");
