@@ -12,7 +12,7 @@ use crate::pricing::PriceBook;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What sessions are computed with, besides their observations.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Inputs {
     /// The prices.
     pub fn book(&self) -> &PriceBook {
         &self.book
+    }
+
+    /// SHA-256 (hex) of the rules on who pays.
+    pub fn rules_hash(&self) -> String {
+        let hash = Sha256::digest(format!("{:?}", self.options.rules));
+        hash.iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Tells inputs apart.

@@ -1,7 +1,9 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
+mod chargeback;
 mod context;
 mod demo;
+mod folder;
 mod hook;
 mod import;
 mod ledger;
@@ -75,6 +77,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Report(report::Command),
     Show(show::Args),
+    Chargeback(chargeback::Args),
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
@@ -106,6 +109,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
+        Command::Chargeback(args) => chargeback::run(&context()?, &args),
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),

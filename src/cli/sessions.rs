@@ -69,6 +69,11 @@ impl Sessions {
         Ok(Sessions { store, inputs, counters })
     }
 
+    /// What they are computed with.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
     /// Gives every session that may have something of these days to `each`.
     pub fn each(&self, range: Range, each: &mut dyn FnMut(&SessionRollup<'_>)) -> anyhow::Result<()> {
         let from = range.since.map_or(i64::MIN, |day| day.start().0.saturating_sub(2 * DAY));

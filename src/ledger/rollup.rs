@@ -20,7 +20,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
     let tools = tools(session, lines, &line_keys, &mut keys, book);
     let reported = reported(session, lines, &line_keys, &mut keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
-    let (traits, coverage) = coverage(lines, &names);
+    let (traits, coverage) = coverage(lines, &line_keys, &names);
     let o = &session.owner;
     let made = SessionRollup {
         session: session.session.as_str(),
@@ -170,10 +170,10 @@ fn sums(line: &Line) -> Sums {
     }
 }
 
-fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
+fn coverage<'a>(lines: &'a [Line], keys: &[u32], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
     let mut table: Table<Traits<'a>> = Table::default();
-    let mut rows: BTreeMap<(Slot, u32), u64> = BTreeMap::new();
-    for (line, names) in lines.iter().zip(names) {
+    let mut rows: BTreeMap<(Slot, u32, u32), u64> = BTreeMap::new();
+    for ((line, keys), names) in lines.iter().zip(keys).zip(names) {
         let r = &line.response;
         let traits = Traits {
             evidence: &names.evidence,
@@ -185,10 +185,10 @@ fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<
             conflict: r.conflict,
             ambiguous: r.ambiguous,
         };
-        *rows.entry((Slot::of(r.time), table.index(traits))).or_default() += 1;
+        *rows.entry((Slot::of(r.time), *keys, table.index(traits))).or_default() += 1;
     }
-    let rows = rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect();
-    (table.all, rows)
+    let row = |((slot, keys, traits), responses)| CoverageRow { slot, keys, traits, responses };
+    (table.all, rows.into_iter().map(row).collect())
 }
 
 fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, Vec<u32>) {

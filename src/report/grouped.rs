@@ -173,7 +173,7 @@ impl<'b> Grouped<'b> {
             self.groups[group].measures.add_reported(row);
             self.totals.add_reported(row);
         }
-        super::coverage::add(&mut self.coverage, session, self.range, &mut self.days);
+        super::coverage::add(&mut self.coverage, session, None, self.range, &mut self.days);
     }
 
     /// A session counts once in each group that has something of it.

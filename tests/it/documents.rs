@@ -4,11 +4,12 @@ use crate::support::TestEnv;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/chargeback.md",
     "docs/cost-csv.md",
     "docs/prices.md",
     "docs/teams.md",
@@ -58,9 +59,18 @@ fn documented_calls_exist() {
             }
         }
     }
-    for needed in
-        ["demo", "import", "sync", "serve", "report daily", "report monthly", "report session", "show", "prices show"]
-    {
+    for needed in [
+        "demo",
+        "import",
+        "sync",
+        "serve",
+        "report daily",
+        "report monthly",
+        "report session",
+        "show",
+        "prices show",
+        "chargeback",
+    ] {
         assert!(seen.contains(needed), "no document shows `codex-tally {needed}`: {seen:?}");
     }
 }
@@ -81,6 +91,7 @@ fn every_command_has_help_with_an_example() {
         "report monthly",
         "report session",
         "show",
+        "chargeback",
         "ledger verify",
         "ledger rebuild",
         "ledger explain",
