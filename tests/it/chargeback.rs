@@ -20,6 +20,7 @@ team = "<script>alert(1)</script> & \"Söhne\""
 
 [[rule]]
 directory = "*/api-gateway"
+attribute = { "team.id" = "plat*" }
 team = "Team A"
 cost_centre = "=CC-1"
 
@@ -101,7 +102,9 @@ fn owners_and_what_nobody_owns_are_the_total() {
     let env = machine(&[Feed::Otlp, Feed::Transcripts], false);
     let files = chargeback(&env, &["--basis", "list"]);
     let teams: Vec<_> = files.keys().filter(|name| is_team(name)).collect();
-    assert!(teams.len() >= 3, "{teams:?}");
+    assert!(teams.len() >= 4, "{teams:?}");
+    let alike = teams.iter().filter(|name| name.starts_with("team-team-a-")).count();
+    assert_eq!(alike, 2, "`Team A` and `team a` are two teams: {teams:?}");
     let unattributed = rows(&files["unattributed.csv"]);
     assert!(!unattributed.is_empty() && unattributed.iter().all(|row| row["team"] == "unattributed"));
     let mut all: Vec<_> = teams.iter().flat_map(|name| rows(&files[*name])).collect();

@@ -8,6 +8,8 @@ mod manifest;
 mod page;
 mod statement;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use basis::Basis;
 pub use manifest::{MANIFEST, written};

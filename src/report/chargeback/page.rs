@@ -42,7 +42,7 @@ figure { margin: 0 0 8px; break-inside: avoid; }
 .box { border: 1px solid #ccd4dd; border-radius: 6px; padding: 2px 12px 8px; margin-top: 22px; }
 .box h2 { margin-top: 8px; }
 .box table tr:last-child td { border-bottom: 0; }
-.box td:first-child { width: 64%; }
+.box td:first-child { width: 55%; }
 .box td.n { white-space: normal; }
 footer { margin-top: 18px; border-top: 1px solid #ccd4dd; padding-top: 8px; font-size: 11px; overflow-wrap: anywhere; }
 a { color: inherit; }

@@ -282,7 +282,11 @@ fn days(since: Day, until: Day) -> Vec<Day> {
 /// What the amounts do not say, each with its number, also if that is 0.
 fn known(coverage: &Coverage, all: &Tally, basis: Basis) -> Vec<(String, String)> {
     let number = |n: u64| count(n.into());
-    let mut known = vec![("Tokens without a list price, in no amount".to_string(), count(all.unpriced_tokens))];
+    let tokens = match basis {
+        Basis::List => "Tokens without a list price, in no amount",
+        Basis::Contract => "Tokens without a list price",
+    };
+    let mut known = vec![(tokens.to_string(), count(all.unpriced_tokens))];
     for (why, n) in &coverage.unpriced_reasons {
         known.push((format!("… responses: {}", html_text(why)), number(*n)));
     }
@@ -302,7 +306,8 @@ fn known(coverage: &Coverage, all: &Tally, basis: Basis) -> Vec<(String, String)
 
 /// Some usage in a few words.
 fn brief(tally: &Tally) -> String {
-    let mut words = vec![format!("{} responses, {} tokens", count(tally.responses), count(tally.tokens))];
+    let responses = if tally.responses == 1 { "response" } else { "responses" };
+    let mut words = vec![format!("{} {responses}, {} tokens", count(tally.responses), count(tally.tokens))];
     for unit in units(tally) {
         words.push(format!("{} {}", money(tally.amount(unit)), unit_name(unit)));
     }
