@@ -36,6 +36,8 @@ const EXAMPLE: &str = "Examples:
   codex-tally demo                          see it work on bundled real sessions
   codex-tally report monthly                what your sessions cost, by month, project, model and user
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally chargeback -p 2026-10 --out october
+                                            what each team pays: a CSV and a statement each
   codex-tally show last                     the last session, turn by turn
   codex-tally serve                         receive Codex's telemetry; prints the lines for its config.toml
 

@@ -1,4 +1,4 @@
-//! Pages: self-contained, without scripts, made to be printed. Text of others goes through [`html_text`].
+//! Pages: self-contained, without scripts, made to be printed. Text of others goes through `html_text`.
 
 use crate::report::format::{html_text, rounded, thousands};
 
@@ -37,7 +37,7 @@ svg text { font-size: 10px; fill: #55616f; }
 .below { fill: #b0563b; }
 .grid { stroke: #dfe5ea; }
 .axis { stroke: #9aa6b2; }
-section { break-inside: avoid; }
+.keep { break-inside: avoid; }
 figure { margin: 0 0 8px; break-inside: avoid; }
 .box { border: 1px solid #ccd4dd; border-radius: 6px; padding: 2px 12px 8px; margin-top: 22px; }
 .box h2 { margin-top: 8px; }
@@ -46,7 +46,8 @@ figure { margin: 0 0 8px; break-inside: avoid; }
 .box td.n { white-space: normal; }
 footer { margin-top: 18px; border-top: 1px solid #ccd4dd; padding-top: 8px; font-size: 11px; overflow-wrap: anywhere; }
 a { color: inherit; }
-@media print { body { padding: 0; max-width: none; font-size: 11px; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+@media print { body { padding: 0; max-width: none; font-size: 11px; } h2 { font-size: 12.5px; margin-top: 16px; }
+  th, td, th.n, td.n { padding-top: 2.5px; padding-bottom: 2.5px; } td.bar { padding-top: 5px; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 ";
 
 /// A whole page; the title is text, the body markup.

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// How many rows a table of a statement has; the CSV has all.
 const ROWS: usize = 15;
 
+/// How many rows a table has at most that is kept on one page.
+const KEPT: usize = 6;
+
 /// One team's month.
 pub(super) struct Statement<'a> {
     pub month: &'a Month,
@@ -176,7 +179,7 @@ fn charged(rows: &[Row<'_, '_>], basis: Basis) -> String {
         Cell::Number("tokens".to_string()),
         Cell::Number("amount".to_string()),
     ];
-    format!("<section>\n<h2>Amounts</h2>\n{}</section>\n", table(&head, &table_rows, None))
+    format!("<section class=\"keep\">\n<h2>Amounts</h2>\n{}</section>\n", table(&head, &table_rows, None))
 }
 
 /// A channel in words, and its amount or why it has none.
@@ -252,7 +255,12 @@ fn section(title: &str, column: &str, groups: &BTreeMap<&str, Tally>, all: &Tall
     head.push(Cell::Bar(String::new()));
     let mut sum = figures("all".to_string(), all, units);
     sum.push(Cell::Bar(String::new()));
-    format!("<section>\n<h2>{title}</h2>\n{}</section>\n", table(&head, &rows, (sorted.len() > 1).then_some(&sum)))
+    // A table that is long may break between rows; a short one is better whole.
+    let class = if rows.len() <= KEPT { " class=\"keep\"" } else { "" };
+    format!(
+        "<section{class}>\n<h2>{title}</h2>\n{}</section>\n",
+        table(&head, &rows, (sorted.len() > 1).then_some(&sum))
+    )
 }
 
 fn by_day(rows: &[Row<'_, '_>], range: Range, units: &[Unit], basis: Basis) -> String {
@@ -262,7 +270,7 @@ fn by_day(rows: &[Row<'_, '_>], range: Range, units: &[Unit], basis: Basis) -> S
         all.iter().map(|day| (*day, tallies.get(day.to_string().as_str()).and_then(value))).collect()
     };
     let figure = |label: &str, svg: String| format!("<figure>\n<p class=\"sub\">{label}</p>\n{svg}</figure>\n");
-    let mut out = "<section>\n<h2>By day</h2>\n".to_string();
+    let mut out = "<section class=\"keep\">\n<h2>By day</h2>\n".to_string();
     for unit in units {
         let svg = chart::days(unit_name(*unit), &values(&|tally| tally.amount(*unit)), money);
         out.push_str(&figure(unit_name(*unit), svg));
@@ -332,7 +340,7 @@ fn coverage_box(known: &[(String, String)], coverage: &Coverage) -> String {
     let sources: Vec<String> = sources.collect();
     let seen = if sources.is_empty() { "no responses".to_string() } else { sources.join(", ") };
     format!(
-        "<section class=\"box\">\n<h2>What to know of these figures</h2>\n{}<p class=\"note\">Responses by what saw them: {seen}.</p>\n</section>\n",
+        "<section class=\"box keep\">\n<h2>What to know of these figures</h2>\n{}<p class=\"note\">Responses by what saw them: {seen}.</p>\n</section>\n",
         table(&[Cell::Text("what".to_string()), Cell::Number("how much".to_string())], &rows, None)
     )
 }
