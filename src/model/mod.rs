@@ -28,7 +28,7 @@ pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow,
 };
 pub use rule::{Matcher, Rule, Subject};
-pub use split::{half_even, largest_remainder, split};
+pub use split::{largest_remainder, round_half_even, split};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
 pub use zone::{ParseZoneError, Zone};

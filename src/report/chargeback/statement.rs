@@ -28,13 +28,22 @@ pub(super) struct Statement<'a> {
 }
 
 impl Statement<'_> {
+    /// That of its rows; a team without any has that of the month.
+    fn status(&self) -> &'static str {
+        match self.rows {
+            [] => self.month.status(),
+            rows if rows.iter().all(Row::is_sealed) => Status::Sealed.name(),
+            _ => Status::Estimated.name(),
+        }
+    }
+
     /// The page.
     pub fn html(&self) -> String {
         let (month, about) = (self.month, self.about);
         let all = Tally::of(self.rows.iter().copied(), about.basis);
         let units = units(&all);
         let team = if self.team.is_empty() { "(no name)" } else { self.team };
-        let mut body = head(&format!("Codex usage of {team}"), month, about, status(self.rows));
+        let mut body = head(&format!("Codex usage of {team}"), month, about, self.status());
         body.push_str(&cards(&all, &units, about.basis));
         body.push_str(&charged(self.rows, about.basis));
         body.push_str(&corrections(self.rows, &units, about.basis));
@@ -98,11 +107,6 @@ fn unit_name(unit: Unit) -> &'static str {
         Unit::Usd => "USD",
         Unit::Credit => "credits",
     }
-}
-
-fn status(rows: &[Row<'_, '_>]) -> &'static str {
-    let sealed = !rows.is_empty() && rows.iter().all(Row::is_sealed);
-    if sealed { Status::Sealed.name() } else { Status::Estimated.name() }
 }
 
 fn head(title: &str, month: &Month, about: &About, status: &str) -> String {

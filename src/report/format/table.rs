@@ -2,7 +2,7 @@
 
 use super::fit::fit;
 use super::terminal_text;
-use crate::model::{Coverage, UNATTRIBUTED, Unpriced, half_even};
+use crate::model::{Coverage, UNATTRIBUTED, Unpriced, round_half_even};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 
@@ -126,7 +126,7 @@ pub fn amount(pico: i128) -> String {
 pub fn rounded(pico: i128, digits: u32) -> String {
     let (scale, width) = (10u128.pow(digits), digits as usize);
     let step = 10i128.pow(12 - digits);
-    let abs = (half_even(pico, step) / step).unsigned_abs();
+    let abs = (round_half_even(pico, step) / step).unsigned_abs();
     if abs == 0 && pico != 0 {
         return format!("{}0.{:0width$}", if pico < 0 { ">-" } else { "<" }, 1);
     }
