@@ -1,4 +1,5 @@
-//! Bundles the demo's captures, and tells the tests whether the real Codex CLI is installed below the target folder.
+//! Bundles the demo's captures, and tells the tests whether the real Codex CLI is installed below the target folder, and
+//! whether there is a Chromium to show pages with.
 //!
 //! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
 //! reason, never passed.
@@ -31,6 +32,21 @@ fn main() {
     if codex.exists() {
         println!("cargo:rustc-cfg=real_codex");
         println!("cargo:rustc-env=CODEX_TALLY_TEST_CODEX={}", codex.display());
+    }
+    find_chromium();
+}
+
+/// Names a Chromium in the path, or the one that `CODEX_TALLY_TEST_CHROMIUM` says.
+fn find_chromium() {
+    println!("cargo:rustc-check-cfg=cfg(chromium)");
+    println!("cargo:rerun-if-env-changed=CODEX_TALLY_TEST_CHROMIUM");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let in_path = std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
+    let said = std::env::var_os("CODEX_TALLY_TEST_CHROMIUM").map(PathBuf::from);
+    if let Some(chromium) = said.into_iter().chain(in_path).find(|program| program.is_file()) {
+        println!("cargo:rustc-cfg=chromium");
+        println!("cargo:rustc-env=CODEX_TALLY_TEST_CHROMIUM={}", chromium.display());
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
+mod chargeback;
 mod context;
 mod demo;
+mod folder;
 mod hook;
 mod import;
 mod ledger;
@@ -35,6 +37,8 @@ const EXAMPLE: &str = "Examples:
   codex-tally demo                          see it work on bundled real sessions
   codex-tally report monthly                what your sessions cost, by month, project, model and user
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally chargeback -p 2026-10 --out october
+                                            what each team pays: a CSV and a statement each
   codex-tally show last                     the last session, turn by turn
   codex-tally serve                         receive Codex's telemetry; prints the lines for its config.toml
 
@@ -76,6 +80,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Report(report::Command),
     Show(show::Args),
+    Chargeback(chargeback::Args),
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
@@ -107,6 +112,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observations(command) => observations::run(&context()?, &command),
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
+        Command::Chargeback(args) => chargeback::run(&context()?, &args),
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),

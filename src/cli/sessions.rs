@@ -4,7 +4,7 @@ use super::context::{Context, say_problems};
 use super::out;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
-use crate::model::{Line, Observation, SessionFact, SessionRollup, Sums, ThreadId, Timestamp};
+use crate::model::{BillingPeriod, Line, Observation, Seal, SessionFact, SessionRollup, Sums, ThreadId, Timestamp};
 use crate::report::Range;
 use crate::report::format::thousands;
 use crate::store::sqlite::SqliteStore;
@@ -70,6 +70,16 @@ impl Sessions {
         }
         counters.extend(store.counters()?);
         Ok(Sessions { store, inputs, counters })
+    }
+
+    /// The seal of a month, if it is sealed.
+    pub fn seal(&self, period: BillingPeriod) -> anyhow::Result<Option<Seal>> {
+        Ok(self.store.seals()?.into_iter().find(|seal| seal.period == period))
+    }
+
+    /// What they are computed with.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// Gives every session that may have something of these days to `each`.

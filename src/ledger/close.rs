@@ -70,6 +70,7 @@ fn absorb<'a>(into: &mut SessionRollup<'a>, part: SessionRollup<'a>) {
     into.usage.extend(part.usage.into_iter().map(|row| UsageRow { keys: row.keys + keys, ..row }));
     into.coverage.extend(part.coverage.into_iter().map(|mut row| {
         row.traits += traits;
+        row.keys += keys;
         row
     }));
     into.turns.extend(part.turns);

@@ -21,7 +21,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
     let reported = reported(session, lines, &line_keys, &mut keys);
     let tool_costs = tool_costs(session, lines, &line_keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
-    let (traits, coverage) = coverage(lines, &names);
+    let (traits, coverage) = coverage(lines, &line_keys, &names);
     let unmetered = session.unmetered_by_model();
     let o = &session.owner;
     let made = SessionRollup {
@@ -177,10 +177,10 @@ pub(super) fn sums(line: &Line) -> Sums {
     }
 }
 
-fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
+fn coverage<'a>(lines: &'a [Line], keys: &[u32], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<CoverageRow>) {
     let mut table: Table<Traits<'a>> = Table::default();
-    let mut rows: BTreeMap<(Slot, u32), i64> = BTreeMap::new();
-    for (line, names) in lines.iter().zip(names) {
+    let mut rows: BTreeMap<(Slot, u32, u32), i64> = BTreeMap::new();
+    for ((line, keys), names) in lines.iter().zip(keys).zip(names) {
         let r = &line.response;
         let traits = Traits {
             evidence: &names.evidence,
@@ -192,10 +192,10 @@ fn coverage<'a>(lines: &'a [Line], names: &'a [Names]) -> (Vec<Traits<'a>>, Vec<
             conflict: r.conflict,
             ambiguous: r.ambiguous,
         };
-        *rows.entry((Slot::of(r.time), table.index(traits))).or_default() += line.responses;
+        *rows.entry((Slot::of(r.time), *keys, table.index(traits))).or_default() += line.responses;
     }
-    let rows = rows.into_iter().map(|((slot, traits), responses)| CoverageRow { slot, traits, responses }).collect();
-    (table.all, rows)
+    let row = |((slot, keys, traits), responses)| CoverageRow { slot, keys, traits, responses };
+    (table.all, rows.into_iter().map(row).collect())
 }
 
 fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, Vec<u32>) {

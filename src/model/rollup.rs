@@ -109,11 +109,13 @@ pub struct ReportedRow {
     pub list_usd: Option<i128>,
 }
 
-/// Responses of one slot that are equally certain and complete.
+/// Responses of one slot under the same keys that are equally certain and complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoverageRow {
     /// When.
     pub slot: Slot,
+    /// The index of their keys.
+    pub keys: u32,
     /// The index of what is true of each of them.
     pub traits: u32,
     /// How many; of a correction, how many more.
@@ -190,7 +192,7 @@ pub struct SessionRollup<'a> {
     /// How certain and complete responses are, as coverage rows name it by its index.
     #[serde(borrow)]
     pub traits: Vec<Traits<'a>>,
-    /// The same responses, by slot and traits.
+    /// The same responses, by slot, keys and traits.
     pub coverage: Vec<CoverageRow>,
     /// Its turns.
     pub turns: Vec<TurnRow>,
@@ -220,6 +222,7 @@ impl<'a> SessionRollup<'a> {
         let made: Self = postcard::from_bytes(bytes).ok()?;
         let keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
         let keys = keys.chain(made.tool_costs.iter().map(|r| r.keys));
+        let keys = keys.chain(made.coverage.iter().map(|r| r.keys));
         let mut keys = keys.chain(made.reported.iter().map(|r| r.keys));
         let places: usize = made.turns.iter().map(|t| t.places as usize).sum();
         let mut traits = made.coverage.iter().map(|r| r.traits);

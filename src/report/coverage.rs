@@ -5,10 +5,13 @@ use crate::model::{Coverage, SessionRollup};
 use std::collections::BTreeMap;
 
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
-/// its own.
-pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, days: &mut Days) {
+/// its own. Of one team alone these are its responses and tool calls, and what is its session's.
+pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&str>, days: &mut Days) {
+    let is_of = |other: &str| team.is_none_or(|team| team == other);
+    let is_of_keys: Vec<bool> = session.keys.iter().map(|keys| is_of(keys.values[0])).collect();
+    let mut counts = |slot, keys: u32| is_of_keys[keys as usize] && days.has(slot);
     let mut numbers = vec![0; session.traits.len()];
-    for row in session.coverage.iter().filter(|row| days.has(row.slot)) {
+    for row in session.coverage.iter().filter(|row| counts(row.slot, row.keys)) {
         numbers[row.traits as usize] += row.responses;
     }
     for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != 0) {
@@ -27,8 +30,9 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, days: &mut Days
         ];
         flags.into_iter().filter(|(is, _)| *is).for_each(|(_, count)| *count += n);
     }
-    c.unpriced_tool_calls += session.tools.iter().filter(|row| days.has(row.slot)).map(|row| row.unpriced).sum::<i64>();
-    if days.has(session.counted) {
+    c.unpriced_tool_calls +=
+        session.tools.iter().filter(|row| counts(row.slot, row.keys)).map(|row| row.unpriced).sum::<i64>();
+    if is_of(session.owner[0]) && days.has(session.counted) {
         c.unmetered_attempts += session.unmetered_attempts;
         c.quarantined += session.quarantined;
     }

@@ -184,7 +184,7 @@ impl<'b> Grouped<'b> {
             self.groups[group].measures.add_reported(row);
             self.totals.add_reported(row);
         }
-        super::coverage::add(&mut self.coverage, session, &mut self.days);
+        super::coverage::add(&mut self.coverage, session, None, &mut self.days);
     }
 
     fn by_tool(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
+pub mod chargeback;
 mod coverage;
 mod days;
 mod explain;

@@ -28,7 +28,7 @@ impl Sessions {
 
     /// Adds a session.
     pub fn add(&mut self, session: &SessionRollup<'_>) {
-        super::coverage::add(&mut self.coverage, session, &mut self.days);
+        super::coverage::add(&mut self.coverage, session, None, &mut self.days);
         let days = &mut self.days;
         let rows: Vec<bool> = session.usage.iter().map(|row| days.has(row.slot)).collect();
         let of_turn = |row: &u32| rows.get(*row as usize).copied().unwrap_or(false);

@@ -5,11 +5,12 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/chargeback.md",
     "docs/cost-csv.md",
     "docs/prices.md",
     "docs/scenarios.md",
@@ -60,9 +61,18 @@ fn documented_calls_exist() {
             }
         }
     }
-    for needed in
-        ["demo", "import", "sync", "serve", "report daily", "report monthly", "report session", "show", "prices show"]
-    {
+    for needed in [
+        "demo",
+        "import",
+        "sync",
+        "serve",
+        "report daily",
+        "report monthly",
+        "report session",
+        "show",
+        "prices show",
+        "chargeback",
+    ] {
         assert!(seen.contains(needed), "no document shows `codex-tally {needed}`: {seen:?}");
     }
 }
@@ -84,6 +94,7 @@ fn every_command_has_help_with_an_example() {
         "report session",
         "show",
         "ledger seal",
+        "chargeback",
         "ledger verify",
         "ledger rebuild",
         "ledger explain",

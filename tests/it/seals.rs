@@ -196,6 +196,44 @@ fn a_seal_has_the_same_bytes_on_every_machine_and_any_flipped_bit_is_found() {
 }
 
 #[test]
+fn the_chargeback_of_a_sealed_month_never_changes() {
+    let env = machine();
+    std::fs::write(env.home().join("teams.toml"), "[[rule]]\nteam = \"search\"\ncost_centre = \"C1\"\n").unwrap();
+    for n in 1..4 {
+        respond(&env, n, "08-15", 1000 * n);
+    }
+    respond(&env, 2, "09-02", 1000);
+    seal(&env, "2026-08");
+    let files = |period: &str, name: &str| {
+        let dir = env.root().join(name);
+        drop(env.run(&["chargeback", "-p", period, "--out", dir.to_str().unwrap()]).ok());
+        let mut files: Vec<_> = crate::support::capture::files(&dir).into_iter().collect();
+        files.sort();
+        let named = |path: std::path::PathBuf| {
+            let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+            (path.strip_prefix(&dir).unwrap().to_string_lossy().into_owned(), text)
+        };
+        files.into_iter().map(named).collect::<Vec<_>>()
+    };
+    let before = files("2026-08", "before");
+    let manifest = &before.iter().find(|(name, _)| name == "manifest.json").unwrap().1;
+    assert!(serde_json::from_str::<Value>(manifest).unwrap()["seal"].is_string(), "{manifest}");
+    assert!(before.iter().any(|(name, text)| name.contains("search") && text.contains("sealed")));
+    // Late usage, another team, another channel, a contract.
+    respond(&env, 4, "08-20", 9000);
+    respond(&env, 2, "08-30", 5000);
+    std::fs::write(env.home().join("teams.toml"), "[[rule]]\nteam = \"platform\"\n").unwrap();
+    std::fs::write(env.home().join("config.toml"), "channel = \"chatgpt\"\n").unwrap();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prices.toml"), env.home().join("prices.toml"))
+        .unwrap();
+    assert_eq!(files("2026-08", "after"), before);
+    std::fs::write(env.home().join("config.toml"), "channel = \"api\"\n").unwrap();
+    let september = files("2026-09", "september");
+    let corrections = &september.iter().find(|(name, _)| name == "corrections.csv").unwrap().1;
+    assert!(corrections.lines().count() > 2 && corrections.contains(",correction,2026-08,"), "{corrections}");
+}
+
+#[test]
 fn a_month_is_not_sealed_too_early() {
     let env = machine();
     respond(&env, 1, "08-31", 1000);

@@ -37,7 +37,7 @@ impl Serialize for Document<'_> {
             map.serialize_entry("rows", &Rows(r))?;
         }
         map.serialize_entry("totals", &Row { columns: &r.columns, cells: &r.totals, skip_missing_text: true })?;
-        map.serialize_entry("coverage", &CoverageJson(&r.coverage))?;
+        map.serialize_entry("coverage", &CoverageJson { coverage: &r.coverage, unreadable: true })?;
         map.end()
     }
 }
@@ -66,11 +66,12 @@ impl Serialize for Rows<'_> {
     }
 }
 
-struct Row<'a> {
-    columns: &'a [Column],
-    cells: &'a [Cell],
+/// The cells of a row by the names of their columns.
+pub(in crate::report) struct Row<'a> {
+    pub columns: &'a [Column],
+    pub cells: &'a [Cell],
     /// Totals have no grouping keys.
-    skip_missing_text: bool,
+    pub skip_missing_text: bool,
 }
 
 impl Serialize for Row<'_> {
@@ -90,11 +91,16 @@ impl Serialize for Row<'_> {
     }
 }
 
-struct CoverageJson<'a>(&'a Coverage);
+/// How complete and certain something is.
+pub(in crate::report) struct CoverageJson<'a> {
+    pub coverage: &'a Coverage,
+    /// With what could not be read, which is of the whole store and not of any days.
+    pub unreadable: bool,
+}
 
 impl Serialize for CoverageJson<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let c = self.0;
+        let c = self.coverage;
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("responses_by_source", &c.responses_by_source)?;
         map.serialize_entry("unmetered_attempts", &c.unmetered_attempts)?;
@@ -108,7 +114,9 @@ impl Serialize for CoverageJson<'_> {
         map.serialize_entry("conflicts", &c.conflicts)?;
         map.serialize_entry("ambiguous", &c.ambiguous)?;
         map.serialize_entry("quarantined", &c.quarantined)?;
-        map.serialize_entry("unreadable", &c.unreadable)?;
+        if self.unreadable {
+            map.serialize_entry("unreadable", &c.unreadable)?;
+        }
         map.end()
     }
 }

@@ -2,11 +2,11 @@
 
 mod csv;
 mod fit;
-mod json;
+pub(super) mod json;
 mod safe;
 mod table;
 
 pub use csv::csv;
 pub use json::{json, meta_json};
-pub use safe::{csv_text, terminal_text};
-pub use table::{PLAIN, amount, notes, table, thousands};
+pub use safe::{csv_text, html_text, terminal_text};
+pub use table::{PLAIN, amount, notes, rounded, table, thousands};

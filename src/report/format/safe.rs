@@ -13,6 +13,22 @@ pub fn terminal_text(text: &str) -> String {
     out
 }
 
+/// Text for a page: no markup, and what cannot be seen is written out.
+pub fn html_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in terminal_text(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Characters that cannot be seen, break lines, or change the order of what can be seen.
 fn hides(c: char) -> bool {
     matches!(
@@ -39,6 +55,14 @@ mod tests {
         assert_eq!(terminal_text("a\u{1b}]52;c;x\u{7}b"), "a\\u{1b}]52;c;x\\u{7}b");
         assert_eq!(terminal_text("\u{202e}gpj.exe\r\n"), "\\u{202e}gpj.exe\\u{d}\\u{a}");
         assert_eq!(terminal_text("Zürich 東京"), "Zürich 東京");
+    }
+
+    #[test]
+    fn pages_get_no_markup() {
+        let bad = "<script>alert('x')</script> & \"\u{202e}\u{0}";
+        let good = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;\\u{202e}\\u{0}";
+        assert_eq!(html_text(bad), good);
+        assert_eq!(html_text("Zürich 東京"), "Zürich 東京");
     }
 
     #[test]

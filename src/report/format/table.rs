@@ -2,7 +2,7 @@
 
 use super::fit::fit;
 use super::terminal_text;
-use crate::model::{Coverage, UNATTRIBUTED, Unpriced};
+use crate::model::{Coverage, UNATTRIBUTED, Unpriced, round_half_even};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 
@@ -119,17 +119,21 @@ pub fn thousands(n: impl Into<i128>) -> String {
 
 /// An amount with 4 digits after the point, half to even; one that would vanish is shown as `<0.0001`.
 pub fn amount(pico: i128) -> String {
-    const STEP: i128 = 100_000_000;
-    let (whole, rest) = (pico.div_euclid(STEP), pico.rem_euclid(STEP));
-    let up = rest * 2 > STEP || (rest * 2 == STEP && whole % 2 != 0);
-    let rounded = whole + i128::from(up);
-    if rounded == 0 && pico > 0 {
-        return "<0.0001".to_string();
+    rounded(pico, 4)
+}
+
+/// An amount with so many digits after the point (at least 1, at most 11), half to even; one that would vanish is shown as
+/// `<0.01`, below 0 as `>-0.01`.
+pub fn rounded(pico: i128, digits: u32) -> String {
+    let (scale, width) = (10u128.pow(digits), digits as usize);
+    let step = 10i128.pow(12 - digits);
+    let abs = (round_half_even(pico, step) / step).unsigned_abs();
+    if abs == 0 && pico != 0 {
+        return format!("{}0.{:0width$}", if pico < 0 { ">-" } else { "<" }, 1);
     }
-    let sign = if rounded < 0 { "-" } else { "" };
-    let abs = rounded.unsigned_abs();
-    let units = u64::try_from(abs / 10_000).map_or_else(|_| (abs / 10_000).to_string(), thousands);
-    format!("{sign}{units}.{:04}", abs % 10_000)
+    let sign = if pico < 0 { "-" } else { "" };
+    let units = u64::try_from(abs / scale).map_or_else(|_| (abs / scale).to_string(), thousands);
+    format!("{sign}{units}.{:0width$}", abs % scale)
 }
 
 /// What must be known of a report's figures, one sentence a line.
@@ -185,5 +189,8 @@ mod tests {
         assert_eq!(amount(-150_000_000), "-0.0002");
         assert_eq!((amount(0), amount(1), amount(50_000_000)), ("0.0000".into(), "<0.0001".into(), "<0.0001".into()));
         assert_eq!(amount(1_234_567_890_000_000), "1,234.5679");
+        assert_eq!(amount(-1), ">-0.0001");
+        assert_eq!((rounded(5_000_000_000, 2), rounded(15_000_000_000, 2)), ("<0.01".into(), "0.02".into()));
+        assert_eq!(rounded(-1_234_565_000_000_000, 2), "-1,234.56");
     }
 }
