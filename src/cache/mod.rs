@@ -12,7 +12,7 @@ use crate::pricing::PriceBook;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What sessions are computed with, besides their observations.
 #[derive(Debug)]

@@ -73,6 +73,8 @@ pub struct ResponseFact {
     pub conflict: bool,
     /// Who pays.
     pub owner: Owner,
+    /// The teams that share its cost, with their weights; empty if it is one team's.
+    pub shares: Vec<(String, u64)>,
     /// The program the user started (`originator`).
     pub client: String,
     /// The thread is not linked to any session (title requests).
@@ -232,6 +234,10 @@ pub struct Coverage {
     pub unpriced_reasons: BTreeMap<String, u64>,
     /// Responses of which no team is known.
     pub unattributed_responses: u64,
+    /// Responses by how strong the reason for their team is.
+    pub responses_by_team_strength: BTreeMap<String, u64>,
+    /// Responses whose process said of itself what the list of members contradicts.
+    pub contradicted_responses: u64,
     /// Responses of custom providers, rated at OpenAI list.
     pub assumed_provider: u64,
     /// Responses whose price's guarantee had ended when they were made.
