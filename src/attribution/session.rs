@@ -8,8 +8,8 @@ use super::threads::{self, Group, Thread};
 use super::tools;
 use super::turns::{Turns, turn_facts};
 use crate::model::{
-    Body, Observation, ResponseFact, Rules, ServiceTier, SessionFact, Sighting, SourceKind, Subject, ThreadFact,
-    ThreadId, Timestamp, TurnCostFact, parse_pico,
+    Body, Observation, ResponseFact, Rules, ServiceTier, SessionFact, SessionSubjects, Sighting, SourceKind,
+    ThreadFact, ThreadId, Timestamp, TurnCostFact, parse_pico,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub fn sessions(observations: &[Observation], options: &Options) -> Vec<SessionF
 }
 
 /// What rules can look at of each of these sessions, as at its first moment.
-pub fn subjects(observations: &[Observation]) -> Vec<(ThreadId, Vec<(Subject, String)>)> {
+pub fn subjects(observations: &[Observation]) -> Vec<SessionSubjects> {
     let of = |group: &Group<'_>| {
         let claims = Claims::of(group);
         let client = client(group, &claims);

@@ -3,12 +3,12 @@
 use super::context::{Context, say_problems};
 use super::out;
 use crate::cache::{self, Inputs, Progress};
-use crate::ledger;
-use crate::model::{Line, Observation, SessionFact, SessionRollup, ThreadId, Timestamp};
+use crate::model::{Line, Observation, SessionFact, SessionRollup, SessionSubjects, ThreadId, Timestamp};
 use crate::report::Range;
 use crate::report::format::thousands;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Cache, Store};
+use crate::{attribution, ledger};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,9 @@ pub(super) const NOT_READ: &str = "files.not_read";
 
 /// How many sessions are named if an id is not enough.
 const NAMED: usize = 10;
+
+/// How many sessions are looked at together.
+const TOGETHER: usize = 64;
 
 /// A day in nanoseconds: no time zone is further away from UTC.
 const DAY: i64 = 24 * 3_600_000_000_000;
@@ -93,6 +96,18 @@ impl Sessions {
         let found = ledger.sessions.into_iter().find(|s| s.session == session);
         let session = found.context("the session has just changed; try again")?;
         Ok(One { session, lines: ledger.lines, observations })
+    }
+
+    /// What rules can look at of these sessions, as at their first moments.
+    pub fn subjects(&self, sessions: &[ThreadId]) -> anyhow::Result<Vec<SessionSubjects>> {
+        let (mut shown, mut found) = (out::Progress::new(), Vec::with_capacity(sessions.len()));
+        for (n, some) in sessions.chunks(TOGETHER).enumerate() {
+            let observations = self.store.observations_of(&self.store.family(some)?)?;
+            found.extend(attribution::subjects(&observations).into_iter().filter(|(id, _)| some.contains(id)));
+            let (done, total) = ((n * TOGETHER) as u64, sessions.len() as u64);
+            shown.show(|| format!("{} of {} sessions", thousands(done), thousands(total)));
+        }
+        Ok(found)
     }
 
     fn find(&self, id: &str) -> anyhow::Result<ThreadId> {

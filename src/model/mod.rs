@@ -26,7 +26,7 @@ pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, Sums, TokenSums, ToolRow, Traits, TurnRow, UsageRow,
 };
-pub use rule::{Days, Matcher, Rule, Rules, Subject};
+pub use rule::{Days, Matcher, Rule, Rules, SessionSubjects, Subject};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
 pub use zone::{ParseZoneError, Zone};

@@ -1,6 +1,6 @@
 //! The administrator's word on who pays: rules as they stand in `teams.toml`, in order, and the list of members.
 
-use super::Day;
+use super::{Day, ThreadId};
 use std::collections::BTreeMap;
 
 /// All that the administrator says. Rules come before the list of members.
@@ -118,3 +118,6 @@ impl Subject {
         }
     }
 }
+
+/// A session with all that rules can look at, as at its first moment.
+pub type SessionSubjects = (ThreadId, Vec<(Subject, String)>);

@@ -31,7 +31,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 3] = ["report", "prices", "observations"];
+const GROUPS: [&str; 4] = ["report", "prices", "observations", "attribution"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -84,6 +84,8 @@ fn every_command_has_help_with_an_example() {
         "ledger verify",
         "ledger rebuild",
         "ledger explain",
+        "attribution test",
+        "attribution suggest",
         "prices show",
         "prices list",
         "prices check",

@@ -154,7 +154,8 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     }
     note(
         c.unattributed_responses,
-        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml",
+        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml \
+         (`codex-tally attribution suggest` begins one)",
     );
     note(
         c.contradicted_responses,
