@@ -3,13 +3,15 @@
 use super::rules::{self, Subjects};
 use super::threads::Group;
 use crate::model::{
-    Body, Context, Meta, Observation, Owner, OwnerField, Rules, SourceKind, Strength, Subject, Timestamp,
+    Body, Context, Day, Meta, Observation, Owner, OwnerField, Rules, SourceKind, Strength, Subject, Timestamp,
     uuid_v7_millis,
 };
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-/// Where telemetry says whether it is of production or of something else. The last one is Codex's own and always there.
+/// Where telemetry says whether it is of production or of something else, the most explicit one first: the last is what Codex
+/// sends by itself for `otel.environment` (0.169).
 const ENVIRONMENT: [&str; 3] = ["deployment.environment.name", "deployment.environment", "env"];
 
 /// What is known of a moment besides its claims.
@@ -37,7 +39,12 @@ pub(super) struct Claims<'a> {
     meta: Option<&'a Meta>,
     /// The session's working directory as a hook told it.
     cwd: Option<&'a str>,
+    /// What was decided last: responses that follow each other mostly have all in common that decides.
+    last: RefCell<Option<(Deciding, (Owner, Shares))>>,
 }
+
+/// What decides, within a session and under the same rules: the contexts in force, the day, the provider.
+type Deciding = (Option<u64>, Option<u64>, Day, Option<String>);
 
 impl<'a> Claims<'a> {
     pub fn of(group: &Group<'a>) -> Self {
@@ -49,6 +56,7 @@ impl<'a> Claims<'a> {
             file_owner: None,
             meta: group.root().meta().or_else(|| group.threads.iter().find_map(|t| t.meta())),
             cwd: None,
+            last: RefCell::default(),
         };
         for o in group.observations() {
             if let Body::Context(context) = &o.body {
@@ -100,13 +108,25 @@ impl<'a> Claims<'a> {
         self.at(&self.otlp, time)
     }
 
-    /// Decides the owner at a moment, and which teams share the cost.
+    /// Decides the owner at a moment, and which teams share the cost. The rules and the client are always the same.
     pub fn owner(&self, moment: Moment<'_>, rules: &Rules) -> (Owner, Shares) {
         let says = self.says(moment.time);
-        let mut owner = self.claimed(&says);
+        let day = moment.time.day();
+        let id = |context: Option<&Context>| context.map(|c| c.id);
+        let deciding = (id(says.otlp), id(says.hook), day, moment.provider.map(str::to_string));
+        if let Some((_, decided)) = self.last.borrow().as_ref().filter(|(same, _)| *same == deciding) {
+            return decided.clone();
+        }
+        let decided = self.decide(&says, moment, rules);
+        *self.last.borrow_mut() = Some((deciding, decided.clone()));
+        decided
+    }
+
+    fn decide(&self, says: &Says<'_>, moment: Moment<'_>, rules: &Rules) -> (Owner, Shares) {
+        let mut owner = self.claimed(says);
         let mut shares = Shares::new();
         if !rules.is_empty() {
-            let subjects = self.subjects_of(&says, &owner, moment);
+            let subjects = self.subjects_of(says, &owner, moment);
             shares = rules::apply(rules, &subjects, moment.time.day(), &mut owner);
         }
         (owner, shares)
