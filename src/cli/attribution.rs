@@ -57,7 +57,7 @@ fn test(context: &Context, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let found = Sessions::ready(context, args.no_import)?.one(&args.id)?;
     let subjects = attribution::subjects(&found.observations).into_iter();
     let subjects = subjects.filter(|(session, _)| *session == found.session.session).flat_map(|(_, all)| all);
-    let text = report::decided(&found.session, &found.lines, &subjects.collect::<Vec<_>>());
+    let text = report::decided(&found.session, &subjects.collect::<Vec<_>>());
     out::data(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

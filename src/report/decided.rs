@@ -1,27 +1,27 @@
 //! What a session gets, and why: each owner field with its strength and reason, when it changes, and what rules can look at.
 
 use super::format::{terminal_text, thousands};
-use crate::model::{Line, Owner, OwnerField, SessionFact, Subject};
+use crate::model::{Owner, OwnerField, SessionFact, Subject};
 use std::fmt::Write;
 
-/// Describes the owner of a session from its lines, which are in the order of time, and from what rules can look at.
-pub fn decided(session: &SessionFact, lines: &[Line], subjects: &[(Subject, String)]) -> String {
-    let lines: Vec<&Line> = lines.iter().filter(|l| l.response.session == session.session).collect();
+/// Describes the owner of a session, and what rules can look at.
+pub fn decided(session: &SessionFact, subjects: &[(Subject, String)]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = head(&mut out, session, &lines);
-    let _ = fields(&mut out, session, &lines);
+    let _ = head(&mut out, session);
+    let _ = fields(&mut out, session);
     let _ = looked_at(&mut out, subjects);
     out
 }
 
-fn head(out: &mut String, session: &SessionFact, lines: &[&Line]) -> std::fmt::Result {
-    let began = session.started.to_rfc3339();
-    writeln!(out, "session {}, {} responses, began {began}\n", session.session, thousands(lines.len() as u64))
+fn head(out: &mut String, session: &SessionFact) -> std::fmt::Result {
+    let (responses, began) = (thousands(session.responses.len() as u64), session.started.to_rfc3339());
+    writeln!(out, "session {}, {responses} responses, began {began}\n", session.session)
 }
 
-fn fields(out: &mut String, session: &SessionFact, lines: &[&Line]) -> std::fmt::Result {
-    let owners: Vec<&Owner> = lines.iter().map(|l| &l.response.owner).collect();
+fn fields(out: &mut String, session: &SessionFact) -> std::fmt::Result {
+    let responses = &session.responses;
+    let owners: Vec<&Owner> = responses.iter().map(|r| &r.owner).collect();
     let owners = if owners.is_empty() { vec![&session.owner] } else { owners };
     let mut names: Vec<String> = Vec::new();
     for (name, _) in owners.iter().flat_map(|o| o.fields()) {
@@ -33,20 +33,20 @@ fn fields(out: &mut String, session: &SessionFact, lines: &[&Line]) -> std::fmt:
         let values: Vec<_> = owners.iter().map(|o| o.fields().find(|(n, _)| n == name).map(|(_, f)| f)).collect();
         let starts: Vec<usize> = (0..values.len()).filter(|i| *i == 0 || values[*i] != values[i - 1]).collect();
         for (n, at) in starts.iter().enumerate() {
-            let since = match lines.get(*at) {
-                Some(line) if starts.len() > 1 => {
+            let since = match responses.get(*at) {
+                Some(response) if starts.len() > 1 => {
                     let end = starts.get(n + 1).copied().unwrap_or(values.len());
-                    format!("from {}, {} responses: ", line.response.time.to_rfc3339(), thousands((end - at) as u64))
+                    format!("from {}, {} responses: ", response.time.to_rfc3339(), thousands((end - at) as u64))
                 }
                 _ => String::new(),
             };
             writeln!(out, "{:<12} {since}{}", terminal_text(name), field(values[*at]))?;
         }
     }
-    shares(out, lines)?;
-    let contradicted = lines.iter().filter(|l| l.response.owner.contradicted).count();
+    shares(out, session)?;
+    let contradicted = owners.iter().filter(|o| o.contradicted).count();
     if contradicted > 0 {
-        writeln!(out, "{:<12} of {} responses contradict the list of members: not believed", "claims", contradicted)?;
+        writeln!(out, "{:<12} of {contradicted} responses contradict the list of members: not believed", "claims")?;
     }
     Ok(())
 }
@@ -57,8 +57,8 @@ fn field(field: Option<&OwnerField>) -> String {
 }
 
 /// The weights of shared responses, each set once.
-fn shares(out: &mut String, lines: &[&Line]) -> std::fmt::Result {
-    let mut all: Vec<&[(String, u64)]> = lines.iter().map(|l| l.response.shares.as_slice()).collect();
+fn shares(out: &mut String, session: &SessionFact) -> std::fmt::Result {
+    let mut all: Vec<&[(String, u64)]> = session.responses.iter().map(|r| r.shares.as_slice()).collect();
     all.sort();
     all.dedup();
     for shares in all.into_iter().filter(|shares| !shares.is_empty()) {

@@ -103,16 +103,29 @@ fn caught(env: &TestEnv, rules: &str) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_move_in_the_middle_of_the_month_splits_it() {
-    // The captures are of one day; the list moves the person from one day to the next around it.
+fn a_move_in_the_middle_of_the_month_splits_it_and_a_test_says_when() {
     let env = TestEnv::new();
     Capture::named("10_auth_chatgpt").replay(&env, &[Feed::Otlp, Feed::Transcripts]);
+    let text = std::fs::read_to_string(Capture::named("10_auth_chatgpt").transcripts()[0].0.as_path()).unwrap();
+    // The same session goes on: all of it again, a day later.
+    let later = text.replace("2026-11-21T", "2026-11-22T").replace("resp_", "resp_later_");
+    let path = crate::support::capture::files(&env.codex_home())
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "jsonl"));
+    std::fs::write(path.unwrap(), text + &later).unwrap();
+    let members = "email,team,from,to\nalice@example.com,a,,2026-11-21\nalice@example.com,b,2026-11-22,\n";
+    std::fs::write(env.home().join("members.csv"), members).unwrap();
     std::fs::write(env.home().join("teams.toml"), "members = \"members.csv\"\n").unwrap();
-    let team_if = |rows: &str| {
-        std::fs::write(env.home().join("members.csv"), format!("email,team,from,to\n{rows}")).unwrap();
-        let report = env.run(&["report", "monthly", "--by", "team", "--format", "json"]).ok().json();
-        report["rows"][0]["team"].as_str().unwrap().to_string()
-    };
-    assert_eq!(team_if("alice@example.com,a,,2026-11-20\nalice@example.com,b,2026-11-21,\n"), "b");
-    assert_eq!(team_if("alice@example.com,a,,2026-11-21\nalice@example.com,b,2026-11-22,\n"), "a");
+    let text = env.run(&["attribution", "test", "last"]).ok().stdout;
+    for (day, team, line) in [("2026-11-21", "a", 2), ("2026-11-22", "b", 3)] {
+        let says =
+            format!("\nteam         from {day}T02:27:47.347Z, 2 responses: {team} [rule] members.csv line {line}: ");
+        assert!(text.contains(&says), "{text}");
+    }
+    assert!(text.contains("\nclaims       of 4 responses contradict the list of members: not believed\n"), "{text}");
+    assert!(text.contains("\ncost centre  CC-4521 [declared] "), "what does not change has no moment: {text}");
+    let report = env.run(&["report", "monthly", "--by", "team", "--format", "json"]).ok().json();
+    let row = |row: &serde_json::Value| (row["team"].to_string(), row["responses"].as_u64());
+    let rows: Vec<_> = report["rows"].as_array().unwrap().iter().map(row).collect();
+    assert_eq!(rows, [("\"a\"".to_string(), Some(2)), ("\"b\"".to_string(), Some(2))]);
 }
