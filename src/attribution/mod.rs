@@ -15,5 +15,5 @@ mod tools;
 mod turns;
 
 pub use channel::DefaultChannel;
-pub use session::{Options, sessions};
+pub use session::{Options, sessions, subjects};
 pub use threads::roots;

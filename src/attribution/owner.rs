@@ -3,9 +3,29 @@
 use super::rules::{self, Subjects};
 use super::threads::Group;
 use crate::model::{
-    Body, Context, Meta, Observation, Owner, OwnerField, Rule, SourceKind, Strength, Timestamp, uuid_v7_millis,
+    Body, Context, Day, Meta, Observation, Owner, OwnerField, Rules, SourceKind, Strength, Subject, Timestamp,
+    uuid_v7_millis,
 };
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+
+/// Where telemetry says whether it is of production or of something else, the most explicit one first: the last is what Codex
+/// sends by itself for `otel.environment` (0.169).
+const ENVIRONMENT: [&str; 3] = ["deployment.environment.name", "deployment.environment", "env"];
+
+/// What is known of a moment besides its claims.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'m> {
+    pub time: Timestamp,
+    /// The program the user started.
+    pub client: &'m str,
+    /// The model provider.
+    pub provider: Option<&'m str>,
+}
+
+/// The teams that share a cost, with their weights.
+pub(super) type Shares = Vec<(String, u64)>;
 
 /// What the processes of a session said, and when. Subagents, reviews and guardians are always the root's.
 pub(super) struct Claims<'a> {
@@ -19,7 +39,12 @@ pub(super) struct Claims<'a> {
     meta: Option<&'a Meta>,
     /// The session's working directory as a hook told it.
     cwd: Option<&'a str>,
+    /// What was decided last: responses that follow each other mostly have all in common that decides.
+    last: RefCell<Option<(Deciding, (Owner, Shares))>>,
 }
+
+/// What decides, within a session and under the same rules: the contexts in force, the day, the provider.
+type Deciding = (Option<u64>, Option<u64>, Day, Option<String>);
 
 impl<'a> Claims<'a> {
     pub fn of(group: &Group<'a>) -> Self {
@@ -31,6 +56,7 @@ impl<'a> Claims<'a> {
             file_owner: None,
             meta: group.root().meta().or_else(|| group.threads.iter().find_map(|t| t.meta())),
             cwd: None,
+            last: RefCell::default(),
         };
         for o in group.observations() {
             if let Body::Context(context) = &o.body {
@@ -82,8 +108,38 @@ impl<'a> Claims<'a> {
         self.at(&self.otlp, time)
     }
 
-    /// Decides the owner at a moment.
-    pub fn owner(&self, time: Timestamp, rules: &[Rule]) -> Owner {
+    /// Decides the owner at a moment, and which teams share the cost. The rules and the client are always the same.
+    pub fn owner(&self, moment: Moment<'_>, rules: &Rules) -> (Owner, Shares) {
+        let says = self.says(moment.time);
+        let day = moment.time.day();
+        let id = |context: Option<&Context>| context.map(|c| c.id);
+        let deciding = (id(says.otlp), id(says.hook), day, moment.provider.map(str::to_string));
+        if let Some((_, decided)) = self.last.borrow().as_ref().filter(|(same, _)| *same == deciding) {
+            return decided.clone();
+        }
+        let decided = self.decide(&says, moment, rules);
+        *self.last.borrow_mut() = Some((deciding, decided.clone()));
+        decided
+    }
+
+    fn decide(&self, says: &Says<'_>, moment: Moment<'_>, rules: &Rules) -> (Owner, Shares) {
+        let mut owner = self.claimed(says);
+        let mut shares = Shares::new();
+        if !rules.is_empty() {
+            let subjects = self.subjects_of(says, &owner, moment);
+            shares = rules::apply(rules, &subjects, moment.time.day(), &mut owner);
+        }
+        (owner, shares)
+    }
+
+    /// What rules can look at, at a moment, in a fixed order.
+    pub fn subjects(&self, moment: Moment<'_>) -> Vec<(Subject, String)> {
+        let says = self.says(moment.time);
+        self.subjects_of(&says, &self.claimed(&says), moment).list()
+    }
+
+    /// What the processes say at a moment.
+    fn says(&self, time: Timestamp) -> Says<'a> {
         let (otlp, hook) = (self.otlp_at(time), self.at(self.hooks(), time));
         let service = otlp.and_then(|c| c.service.as_deref());
         let source = self.meta.and_then(|m| m.source.as_deref());
@@ -91,30 +147,49 @@ impl<'a> Claims<'a> {
             Some(service) => matches!(service, "codex_exec" | "codex_cli_rs"),
             None => matches!(source, Some("exec" | "cli")),
         };
-        let says = Says { first_hand, speaker: service.or(source).unwrap_or("an unknown process"), otlp, hook };
+        Says { first_hand, speaker: service.or(source).unwrap_or("an unknown process"), otlp, hook }
+    }
+
+    /// The owner without any rule.
+    fn claimed(&self, says: &Says<'_>) -> Owner {
         let team = says.field("team", &["CODEX_TALLY_TEAM", "team.id", "team", "department"], true);
         let cost_centre = says.field("cost centre", &["cost_centre", "cost_center"], false);
         let project = says.field("project", &["project"], false);
         let project = if project.is_attributed() { project } else { self.inferred_project().unwrap_or(project) };
-        let mut owner = Owner { team, cost_centre, project, user: self.user(&says) };
-        if !rules.is_empty() {
-            let repository = self.meta.and_then(|m| m.git_remote.as_deref()).and_then(repository_of);
-            rules::apply(rules, &self.subjects(&says, repository.as_deref()), &mut owner);
-        }
-        owner
+        Owner { team, cost_centre, project, user: self.user(says), labels: BTreeMap::new(), contradicted: false }
     }
 
     /// What rules can look at, whoever says it.
-    fn subjects<'s>(&'s self, says: &Says<'s>, repository: Option<&'s str>) -> Subjects<'s> {
+    fn subjects_of<'s>(&'s self, says: &Says<'s>, owner: &Owner, moment: Moment<'s>) -> Subjects<'s> {
         let contexts = || says.hook.into_iter().chain(says.otlp);
-        let declared = contexts().filter_map(|c| c.attributes.get("user.email").map(String::as_str));
-        Subjects {
-            attributes: contexts().map(|c| &c.attributes).collect(),
-            header: says.otlp.and_then(|c| c.team_header.as_deref()),
-            emails: says.otlp.and_then(|c| c.email.as_deref()).into_iter().chain(declared).collect(),
-            repository,
-            directories: self.meta.and_then(|m| m.cwd.as_deref()).into_iter().chain(self.cwd).collect(),
+        let login = says.otlp.and_then(|c| c.email.as_deref());
+        let mut subjects =
+            Subjects { attributes: contexts().map(|c| &c.attributes).collect(), login, texts: Vec::new() };
+        let mut add = |subject: Subject, text: Option<Cow<'s, str>>| {
+            subjects.texts.extend(text.map(|text| (subject, text)));
+        };
+        let lent = |text: Option<&'s str>| text.map(Cow::Borrowed);
+        add(Subject::Header, lent(says.otlp.and_then(|c| c.team_header.as_deref())));
+        add(Subject::Email, lent(login));
+        contexts().for_each(|c| add(Subject::Email, lent(c.attributes.get("user.email").map(String::as_str))));
+        add(Subject::Account, lent(says.otlp.and_then(|c| c.account.as_deref())));
+        add(Subject::Account, lent(self.meta.and_then(|m| m.account.as_deref())));
+        add(Subject::Repository, self.repository().map(Cow::Owned));
+        add(Subject::Directory, lent(self.meta.and_then(|m| m.cwd.as_deref())));
+        add(Subject::Directory, lent(self.cwd));
+        contexts().for_each(|c| add(Subject::Host, lent(c.host.as_deref())));
+        for context in contexts() {
+            let environment = ENVIRONMENT.iter().find_map(|name| context.attributes.get(*name));
+            add(Subject::Environment, environment.map(|v| Cow::Owned(percent_decode(v.trim()))));
         }
+        add(Subject::Client, lent(Some(moment.client)));
+        add(Subject::Provider, moment.provider.map(|p| Cow::Owned(p.to_ascii_lowercase())));
+        add(Subject::User, owner.user.is_attributed().then(|| Cow::Owned(owner.user.value.clone())));
+        subjects
+    }
+
+    fn repository(&self) -> Option<String> {
+        self.meta.and_then(|m| m.git_remote.as_deref()).and_then(repository_of)
     }
 
     fn inferred_project(&self) -> Option<OwnerField> {
@@ -123,7 +198,7 @@ impl<'a> Claims<'a> {
             strength: Strength::Inferred,
             why: format!("inferred: {why}"),
         };
-        let remote = self.meta.and_then(|m| m.git_remote.as_deref()).and_then(repository_of);
+        let remote = self.repository();
         let cwd = self.meta.and_then(|m| m.cwd.as_deref());
         remote
             .map(|value| inferred(value, "git remote"))

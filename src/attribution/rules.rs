@@ -1,6 +1,9 @@
-//! The administrator's rules over what the processes say: for each field the first rule that fits and sets it.
+//! The administrator's rules over what the processes say: for each field the first rule that fits and sets it, then the list
+//! of members.
 
-use crate::model::{Matcher, Owner, OwnerField, Rule, Strength, Subject};
+use super::owner::{Shares, percent_decode};
+use crate::model::{Day, Matcher, Owner, OwnerField, Rule, Rules, Strength, Subject};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What rules can look at, of one moment of a session. A rule is the administrator's word, so that it may look at claims that
@@ -8,48 +11,112 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Subjects<'a> {
     pub attributes: Vec<&'a BTreeMap<String, String>>,
-    pub header: Option<&'a str>,
-    pub emails: Vec<&'a str>,
-    pub repository: Option<&'a str>,
-    pub directories: Vec<&'a str>,
+    /// The e-mail address of the login.
+    pub login: Option<&'a str>,
+    /// Everything but the attributes.
+    pub texts: Vec<(Subject, Cow<'a, str>)>,
 }
 
-/// Puts what the rules say over an owner.
-pub(super) fn apply(rules: &[Rule], subjects: &Subjects<'_>, owner: &mut Owner) {
-    let user = owner.user.is_attributed().then(|| owner.user.value.clone());
-    let fits = |rule: &&Rule| rule.matchers.iter().all(|m| subjects.fit(m, user.as_deref()));
-    for rule in rules.iter().filter(fits) {
-        let Owner { team, cost_centre, project, .. } = &mut *owner;
-        set(team, rule, rule.team.as_ref());
-        set(cost_centre, rule, rule.cost_centre.as_ref());
-        set(project, rule, rule.project.as_ref());
+/// Puts what the rules say over an owner. Returns the teams that share the cost.
+pub(super) fn apply(rules: &Rules, subjects: &Subjects<'_>, day: Day, owner: &mut Owner) -> Shares {
+    let mut shares = Shares::new();
+    for rule in rules.rules.iter().filter(|rule| rule.days.has(day) && subjects.fit(rule)) {
+        let looked: Vec<_> = rule.matchers.iter().map(|m| format!("{} fits {}", m.subject.name(), m.glob)).collect();
+        let fits = if looked.is_empty() { "fits everything".to_string() } else { looked.join(", ") };
+        let say = Say { rule, why: format!("rule {}: {fits}", rule.name), is_member: false };
+        if say.over(owner) {
+            shares.clone_from(&rule.shares);
+        }
+    }
+    if let Some(rule) = member(rules, subjects, day, owner) {
+        let why = format!("{}: {} is a member", rule.name, rule.user.as_deref().unwrap_or("who"));
+        Say { rule, why, is_member: true }.over(owner);
+    }
+    shares
+}
+
+/// The row of the list of members for a day. Who it is: whom a rule says, else the login, else the user; the first of these
+/// that the list has.
+fn member<'r>(rules: &'r Rules, subjects: &Subjects<'_>, day: Day, owner: &Owner) -> Option<&'r Rule> {
+    if rules.members.is_empty() {
+        return None;
+    }
+    let user = Some(owner.user.value.as_str());
+    let by_rule = user.filter(|_| owner.user.strength == Strength::Rule);
+    let people = [by_rule, subjects.login, user.filter(|_| owner.user.is_attributed())];
+    let rows = people.into_iter().flatten().find_map(|who| rules.members.get(&who.to_lowercase()))?;
+    rows.iter().find(|row| row.days.has(day))
+}
+
+/// What a rule that fits says, and why.
+struct Say<'r> {
+    rule: &'r Rule,
+    why: String,
+    is_member: bool,
+}
+
+impl Say<'_> {
+    /// Sets what no rule before it has set. Returns whether that is the team.
+    fn over(&self, owner: &mut Owner) -> bool {
+        let rule = self.rule;
+        let mut contradicted = false;
+        let shared = || rule.shares.iter().map(|(team, _)| team.as_str()).collect::<Vec<_>>().join("+");
+        let team = rule.team.clone().or_else(|| (!rule.shares.is_empty()).then(shared));
+        let is_set = self.set(&mut owner.team, team.as_ref(), &mut contradicted);
+        self.set(&mut owner.cost_centre, rule.cost_centre.as_ref(), &mut contradicted);
+        self.set(&mut owner.project, rule.project.as_ref(), &mut contradicted);
+        self.set(&mut owner.user, rule.user.as_ref(), &mut contradicted);
+        for (name, value) in &rule.labels {
+            let unset = || OwnerField::unattributed("no rule sets it");
+            let label = owner.labels.entry(name.clone()).or_insert_with(unset);
+            self.set(label, Some(value), &mut contradicted);
+        }
+        owner.contradicted |= contradicted;
+        is_set
+    }
+
+    fn set(&self, field: &mut OwnerField, value: Option<&String>, contradicted: &mut bool) -> bool {
+        let Some(value) = value.filter(|_| field.strength < Strength::Rule) else { return false };
+        // Rules often translate what is claimed; the list of members says who it is. Another case is no other name.
+        let lie = self.is_member
+            && field.strength == Strength::FirstHand
+            && field.value.to_lowercase() != value.to_lowercase();
+        *contradicted |= lie;
+        let instead = match field.strength {
+            _ if lie => format!("; contradicts {field}"),
+            Strength::Unattributed => String::new(),
+            _ => format!("; else {field}"),
+        };
+        let why = format!("{}{instead}", self.why);
+        *field = OwnerField { value: value.clone(), strength: Strength::Rule, why };
+        true
     }
 }
 
-fn set(field: &mut OwnerField, rule: &Rule, value: Option<&String>) {
-    let Some(value) = value.filter(|_| field.strength < Strength::Rule) else { return };
-    let looked: Vec<String> = rule.matchers.iter().map(|m| format!("{} fits {}", m.subject.name(), m.glob)).collect();
-    let fits = if looked.is_empty() { "fits everything".to_string() } else { looked.join(", ") };
-    let instead = if field.strength > Strength::Unattributed { format!("; else {field}") } else { String::new() };
-    let why = format!("rule {}: {fits}{instead}", rule.name);
-    *field = OwnerField { value: value.clone(), strength: Strength::Rule, why };
-}
-
 impl Subjects<'_> {
-    fn fit(&self, m: &Matcher, user: Option<&str>) -> bool {
-        let any = |texts: &[&str]| texts.iter().any(|t| glob(&m.glob, t));
+    fn fit(&self, rule: &Rule) -> bool {
+        rule.matchers.iter().all(|m| self.fit_one(m))
+    }
+
+    fn fit_one(&self, m: &Matcher) -> bool {
         match &m.subject {
-            Subject::Attribute(name) => self
-                .attributes
-                .iter()
-                .filter_map(|all| all.get(name))
-                .any(|v| glob(&m.glob, &super::owner::percent_decode(v.trim()))),
-            Subject::Header => any(self.header.as_slice()),
-            Subject::Email => any(&self.emails),
-            Subject::Repository => any(self.repository.as_slice()),
-            Subject::Directory => any(&self.directories),
-            Subject::User => any(user.as_slice()),
+            Subject::Attribute(name) => {
+                let mut values = self.attributes.iter().filter_map(|all| all.get(name));
+                values.any(|v| glob(&m.glob, &percent_decode(v.trim())))
+            }
+            subject => self.texts.iter().any(|(of, text)| of == subject && glob(&m.glob, text)),
         }
+    }
+
+    /// All of them, each once.
+    pub fn list(&self) -> Vec<(Subject, String)> {
+        let texts = self.texts.iter().map(|(subject, text)| (subject.clone(), text.to_string()));
+        let attributes = self.attributes.iter().flat_map(|all| all.iter());
+        let attribute = |(name, v): (&String, &String)| (Subject::Attribute(name.clone()), percent_decode(v.trim()));
+        let mut all: Vec<_> = texts.chain(attributes.map(attribute)).collect();
+        all.sort();
+        all.dedup();
+        all
     }
 }
 
@@ -119,19 +186,26 @@ mod tests {
         let matcher = |(subject, glob): &(Subject, &str)| Matcher { subject: subject.clone(), glob: glob.to_string() };
         let text = |t: Option<&str>| t.map(str::to_string);
         let matchers = matchers.iter().map(matcher).collect();
-        Rule { name: name.into(), matchers, team: text(team), cost_centre: None, project: text(project) }
+        Rule { name: name.into(), matchers, team: text(team), project: text(project), ..Rule::default() }
     }
 
     #[test]
     fn the_first_rule_that_fits_and_sets_a_field_wins() {
         let attributes = BTreeMap::from([("team.id".to_string(), "R%26D".to_string())]);
-        let subjects = Subjects {
-            attributes: vec![&attributes],
-            header: Some("edge"),
-            emails: vec!["a@acme.com"],
-            repository: Some("acme/api"),
-            directories: vec!["/w/api"],
-        };
+        let texts = [
+            (Subject::Header, "edge"),
+            (Subject::Email, "a@acme.com"),
+            (Subject::Account, "acc-1"),
+            (Subject::Repository, "acme/api"),
+            (Subject::Directory, "/w/api"),
+            (Subject::Host, "vm-1"),
+            (Subject::Environment, "prod"),
+            (Subject::Client, "codex_exec"),
+            (Subject::Provider, "openai"),
+            (Subject::User, "ann"),
+        ];
+        let texts = texts.into_iter().map(|(subject, text)| (subject, text.into())).collect();
+        let subjects = Subjects { attributes: vec![&attributes], login: None, texts };
         let declared =
             |v: &str| OwnerField { value: v.into(), strength: Strength::FirstHand, why: "declared: x".into() };
         let owner = Owner {
@@ -139,18 +213,26 @@ mod tests {
             cost_centre: OwnerField::unattributed("nothing"),
             project: OwnerField::unattributed("nothing"),
             user: declared("ann"),
+            labels: BTreeMap::new(),
+            contradicted: false,
         };
         let decided = |rules: &[Rule]| {
             let mut owner = owner.clone();
-            apply(rules, &subjects, &mut owner);
+            let rules = Rules { rules: rules.to_vec(), ..Rules::default() };
+            apply(&rules, &subjects, Day::parse("2026-11-21").unwrap(), &mut owner);
             owner
         };
         for (subject, fits, not) in [
             (Subject::Attribute("team.id".into()), "R&D", "R%26D"),
             (Subject::Header, "edge", "edg"),
             (Subject::Email, "*@acme.com", "*@acme.org"),
+            (Subject::Account, "acc-?", "acc"),
             (Subject::Repository, "acme/*", "acme"),
             (Subject::Directory, "/w/*", "/x/*"),
+            (Subject::Host, "vm-*", "VM-*"),
+            (Subject::Environment, "prod", "staging"),
+            (Subject::Client, "codex_*", "codex"),
+            (Subject::Provider, "openai", "mock"),
             (Subject::User, "a?n", "bob"),
         ] {
             let of = |glob| decided(&[rule("1", &[(subject.clone(), glob)], Some("won"), None)]).team.value;
@@ -169,5 +251,6 @@ mod tests {
         assert_eq!(won.project.why, "rule api: repository fits acme/*");
         assert_eq!(won.team.why, "rule 3: fits everything; else sales (declared: x)");
         assert_eq!((won.team.strength, won.cost_centre.is_attributed()), (Strength::Rule, false));
+        assert!(!won.contradicted, "a rule translates what is claimed");
     }
 }

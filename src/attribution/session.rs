@@ -2,14 +2,14 @@
 
 use super::attempts;
 use super::channel::{self, DefaultChannel};
-use super::owner::Claims;
+use super::owner::{Claims, Moment};
 use super::responses::{self, Joined, TWIN_NS};
 use super::threads::{self, Group, Thread};
 use super::tools;
 use super::turns::{Turns, turn_facts};
 use crate::model::{
-    Body, Observation, ResponseFact, Rule, ServiceTier, SessionFact, Sighting, SourceKind, ThreadFact, ThreadId,
-    Timestamp, TurnCostFact, parse_pico,
+    Body, Observation, ResponseFact, Rules, ServiceTier, SessionFact, SessionSubjects, Sighting, SourceKind,
+    ThreadFact, ThreadId, Timestamp, TurnCostFact, parse_pico,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Options {
     /// The channel of responses of which nothing tells how they are billed.
     pub default_channel: DefaultChannel,
-    /// The administrator's rules on who pays, in order.
-    pub rules: Vec<Rule>,
+    /// The administrator's rules on who pays.
+    pub rules: Rules,
     /// Custom providers whose prices are known, in lower case.
     pub providers: BTreeSet<String>,
 }
@@ -32,6 +32,24 @@ pub fn sessions(observations: &[Observation], options: &Options) -> Vec<SessionF
     sessions
 }
 
+/// What rules can look at of each of these sessions, as at its first moment.
+pub fn subjects(observations: &[Observation]) -> Vec<SessionSubjects> {
+    let of = |group: &Group<'_>| {
+        let claims = Claims::of(group);
+        let client = client(group, &claims);
+        let moment = beginning(group, &Providers::of(group.root()), &client);
+        (group.session.clone(), claims.subjects(moment))
+    };
+    threads::group(observations).iter().map(of).collect()
+}
+
+/// The first moment of a session.
+fn beginning<'m>(group: &Group<'m>, providers: &Providers<'m>, client: &'m str) -> Moment<'m> {
+    let (time, _) = span(group);
+    let provider = group.root().meta().and_then(|m| m.provider.as_deref()).or_else(|| providers.at(time));
+    Moment { time, client, provider }
+}
+
 fn session(group: &Group<'_>, options: &Options) -> SessionFact {
     let claims = Claims::of(group);
     let auxiliary = is_auxiliary(group);
@@ -39,12 +57,14 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
     let agents: BTreeMap<ThreadId, String> = group.threads.iter().map(|t| (t.id.clone(), agent(group, t))).collect();
     let (started, ended) = span(group);
     let (turn_costs, quarantined) = turn_costs(group);
+    let root_providers = Providers::of(group.root());
+    let (owner, _) = claims.owner(beginning(group, &root_providers, &client), &options.rules);
     let mut fact = SessionFact {
         session: group.session.clone(),
         auxiliary,
         started,
         ended,
-        owner: claims.owner(started, &options.rules),
+        owner,
         forked_from: group.own_root().and_then(Thread::meta).and_then(|m| m.forked_from.clone()),
         prompts: if auxiliary { 0 } else { group.own_root().map_or(0, prompts) },
         threads: group.threads.iter().map(|t| thread_fact(group, t, &agents, auxiliary)).collect(),
@@ -58,7 +78,6 @@ fn session(group: &Group<'_>, options: &Options) -> SessionFact {
         turn_costs,
         client,
     };
-    let root_providers = Providers::of(group.root());
     for thread in &group.threads {
         let turns = Turns::of(thread);
         let (joined, quarantined) = responses::join(thread, &turns);
@@ -100,17 +119,19 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     let own = c.thread.meta();
     let provider = j.transcript.and_then(|r| r.provider.as_deref());
     let provider = provider.or_else(|| c.providers.iter().find_map(|told| told.at(j.time)));
+    let provider = provider.or(root.and_then(|m| m.provider.as_deref()));
     let decision = channel::decide(
         &channel::Evidence {
             auth_mode: context.and_then(|x| x.auth_mode.as_deref()),
             account: own.and_then(|m| m.account.as_deref()).or(root.and_then(|m| m.account.as_deref())),
-            provider: provider.or(root.and_then(|m| m.provider.as_deref())),
+            provider,
         },
         c.options.default_channel,
         &c.options.providers,
     );
     let mut keys = j.keys.clone();
     keys.sort_by_key(|(source, _)| Reverse(*source));
+    let (owner, shares) = c.claims.owner(Moment { time: j.time, client: c.client, provider }, &c.options.rules);
     let keys = keys.into_iter().map(|(_, key)| key).collect();
     ResponseFact {
         thread: c.thread.id.clone(),
@@ -128,10 +149,10 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         evidence: j.evidence,
         ambiguous: j.ambiguous || in_doubt,
         conflict: j.conflict,
-        owner: c.claims.owner(j.time, &c.options.rules),
+        owner,
+        shares,
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
-        shares: Vec::new(),
         keys,
     }
 }

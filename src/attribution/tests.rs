@@ -3,6 +3,7 @@
 mod joining;
 mod owners;
 mod properties;
+mod rules;
 mod scale;
 mod threads;
 mod tools;

@@ -66,7 +66,12 @@ fn explain(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         ("", _) | (_, []) => {
             bail!("session {} has no line `{wanted}`; `codex-tally show {session}` lists them", found.session.session)
         }
-        (_, [line]) => out::data(report::explain(&found.session, line, &found.observations).as_bytes())?,
+        // The shares of one response have one name.
+        (_, [first, rest @ ..]) if rest.iter().all(|line| line.response.keys == first.response.keys) => {
+            for line in lines {
+                out::data(report::explain(&found.session, line, &found.observations).as_bytes())?;
+            }
+        }
         (_, many) => bail!("{} lines of the session begin with `{wanted}`; give more of it", many.len()),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
+mod attribution;
 mod chargeback;
 mod context;
 mod demo;
@@ -84,6 +85,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
+    Attribution(attribution::Command),
+    #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
 }
@@ -114,6 +117,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Show(args) => show::run(&context()?, &args),
         Command::Chargeback(args) => chargeback::run(&context()?, &args),
         Command::Ledger(command) => ledger::run(&context()?, &command),
+        Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
     }

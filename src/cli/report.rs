@@ -102,7 +102,7 @@ pub(super) fn day(text: &str) -> Result<Day, String> {
 }
 
 /// The first and the last day of a month or a week.
-fn period(text: &str) -> Result<(Day, Day), String> {
+pub(super) fn period(text: &str) -> Result<(Day, Day), String> {
     if let Some(monday) = Day::of_week(text) {
         return Ok((monday, (0..6).fold(monday, |day, _| day.next())));
     }

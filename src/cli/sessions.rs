@@ -2,9 +2,12 @@
 
 use super::context::{Context, say_problems};
 use super::out;
+use crate::attribution;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
-use crate::model::{BillingPeriod, Line, Observation, Seal, SessionFact, SessionRollup, Sums, ThreadId, Timestamp};
+use crate::model::{
+    BillingPeriod, Line, Observation, Seal, SessionFact, SessionRollup, SessionSubjects, Sums, ThreadId, Timestamp,
+};
 use crate::report::Range;
 use crate::report::format::thousands;
 use crate::store::sqlite::SqliteStore;
@@ -17,6 +20,9 @@ pub(super) const NOT_READ: &str = "files.not_read";
 
 /// How many sessions are named if an id is not enough.
 const NAMED: usize = 10;
+
+/// How many sessions are looked at together.
+const TOGETHER: usize = 64;
 
 /// A day in nanoseconds: no time zone is further away from UTC.
 const DAY: i64 = 24 * 3_600_000_000_000;
@@ -110,6 +116,18 @@ impl Sessions {
             *shares.entry(share.call).or_default() += share.sums;
         }
         Ok(One { shares, session, lines: ledger.lines, observations })
+    }
+
+    /// What rules can look at of these sessions, as at their first moments.
+    pub fn subjects(&self, sessions: &[ThreadId]) -> anyhow::Result<Vec<SessionSubjects>> {
+        let (mut shown, mut found) = (out::Progress::new(), Vec::with_capacity(sessions.len()));
+        for (n, some) in sessions.chunks(TOGETHER).enumerate() {
+            let observations = self.store.observations_of(&self.store.family(some)?)?;
+            found.extend(attribution::subjects(&observations).into_iter().filter(|(id, _)| some.contains(id)));
+            let (done, total) = ((n * TOGETHER) as u64, sessions.len() as u64);
+            shown.show(|| format!("{} of {} sessions", thousands(done), thousands(total)));
+        }
+        Ok(found)
     }
 
     fn find(&self, id: &str) -> anyhow::Result<ThreadId> {

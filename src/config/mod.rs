@@ -2,11 +2,12 @@
 
 mod env;
 mod file;
+mod members;
 mod teams;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile};
-pub use teams::{parse_teams, read_teams};
+pub use teams::read_teams;
 
 use std::path::{Path, PathBuf};
 

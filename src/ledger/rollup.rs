@@ -185,7 +185,8 @@ fn coverage<'a>(lines: &'a [Line], keys: &[u32], names: &'a [Names]) -> (Vec<Tra
         let traits = Traits {
             evidence: &names.evidence,
             unpriced: &names.unpriced,
-            unattributed: !r.owner.team.is_attributed(),
+            team_strength: r.owner.team.strength.name(),
+            contradicted: r.owner.contradicted,
             assumed_provider: r.assumed_provider,
             stale: line.priced.stale,
             uncontracted: line.priced.uncontracted,

@@ -257,6 +257,10 @@ pub struct Coverage {
     pub unpriced_reasons: BTreeMap<String, i64>,
     /// Responses of which no team is known.
     pub unattributed_responses: i64,
+    /// Responses by how strong the reason for their team is.
+    pub responses_by_team_strength: BTreeMap<String, i64>,
+    /// Responses whose process said of itself what the list of members contradicts.
+    pub contradicted_responses: i64,
     /// Responses of custom providers, rated at OpenAI list.
     pub assumed_provider: i64,
     /// Responses whose price's guarantee had ended when they were made.

@@ -30,7 +30,7 @@ pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow, UsageRow,
 };
-pub use rule::{Matcher, Rule, Subject};
+pub use rule::{Days, Matcher, Rule, Rules, SessionSubjects, Subject};
 pub use split::{largest_remainder, round_half_even, split};
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};

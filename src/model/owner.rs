@@ -1,5 +1,6 @@
 //! Who pays, and why we say so.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The name of the owner of what nobody claims. It is an owner like any other and is shown as a row.
@@ -16,8 +17,20 @@ pub enum Strength {
     Inferred,
     /// Said by a `codex exec` or stand-alone terminal process of itself.
     FirstHand,
-    /// A rule of `teams.toml`: the administrator's word.
+    /// A rule of `teams.toml`, or its list of members: the administrator's word.
     Rule,
+}
+
+impl Strength {
+    /// The name in reports. What is said of others is never used, so it leaves a field unattributed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Strength::Unattributed | Strength::SecondHand => UNATTRIBUTED,
+            Strength::Inferred => "inferred",
+            Strength::FirstHand => "declared",
+            Strength::Rule => "rule",
+        }
+    }
 }
 
 /// One decided field with its reason.
@@ -49,10 +62,10 @@ impl fmt::Display for OwnerField {
     }
 }
 
-/// Team, cost centre, project and user of a response, decided one by one.
+/// Team, cost centre, project, user and labels of a response, decided one by one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
-    /// The team that pays.
+    /// The team that pays; of teams that share the cost, their names joined by `+`.
     pub team: OwnerField,
     /// The cost centre that is charged.
     pub cost_centre: OwnerField,
@@ -60,4 +73,18 @@ pub struct Owner {
     pub project: OwnerField,
     /// The person, or `ci:<repository>`.
     pub user: OwnerField,
+    /// What rules say besides, by name.
+    pub labels: BTreeMap<String, OwnerField>,
+    /// What a process said of itself contradicts the list of members, and was not believed.
+    pub contradicted: bool,
+}
+
+impl Owner {
+    /// The fields with their names, labels as `label NAME`.
+    pub fn fields(&self) -> impl Iterator<Item = (String, &OwnerField)> {
+        let fields = [("team", &self.team), ("cost centre", &self.cost_centre)];
+        let fields = fields.into_iter().chain([("project", &self.project), ("user", &self.user)]);
+        let labels = self.labels.iter().map(|(name, field)| (format!("label {name}"), field));
+        fields.map(|(name, field)| (name.to_string(), field)).chain(labels)
+    }
 }

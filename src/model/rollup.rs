@@ -129,8 +129,10 @@ pub struct Traits<'a> {
     pub evidence: &'a str,
     /// Why it has no price; empty if it has one or needs none.
     pub unpriced: &'a str,
-    /// No team is known.
-    pub unattributed: bool,
+    /// How strong the reason for its team is, as in `declared`.
+    pub team_strength: &'a str,
+    /// Its process said of itself what the list of members contradicts.
+    pub contradicted: bool,
     /// A custom provider, rated at OpenAI list.
     pub assumed_provider: bool,
     /// The price's guarantee had ended.

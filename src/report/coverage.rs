@@ -1,7 +1,7 @@
 //! How complete and certain a report is.
 
 use super::days::Days;
-use crate::model::{Coverage, SessionRollup};
+use crate::model::{Coverage, SessionRollup, UNATTRIBUTED};
 use std::collections::BTreeMap;
 
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
@@ -16,12 +16,14 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&s
     }
     for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != 0) {
         add_to(&mut c.responses_by_source, t.evidence, n);
+        add_to(&mut c.responses_by_team_strength, t.team_strength, n);
         if !t.unpriced.is_empty() {
             c.unpriced_responses += n;
             add_to(&mut c.unpriced_reasons, t.unpriced, n);
         }
         let flags = [
-            (t.unattributed, &mut c.unattributed_responses),
+            (t.team_strength == UNATTRIBUTED, &mut c.unattributed_responses),
+            (t.contradicted, &mut c.contradicted_responses),
             (t.assumed_provider, &mut c.assumed_provider),
             (t.stale, &mut c.stale_price),
             (t.uncontracted, &mut c.uncontracted_responses),

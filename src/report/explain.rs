@@ -2,7 +2,7 @@
 
 use super::format::{terminal_text, thousands};
 use crate::model::{
-    Body, Evidence, Key, Line, Observation, OwnerField, Priced, RateUsed, Response, SessionFact, TokenUsage,
+    Body, Evidence, Key, Line, Observation, Owner, OwnerField, Priced, RateUsed, Response, SessionFact, TokenUsage,
     UNATTRIBUTED, format_pico, per_million,
 };
 use std::fmt::Write;
@@ -152,7 +152,25 @@ fn owner(out: &mut String, line: &Line) -> std::fmt::Result {
     }
     let o = &line.response.owner;
     let fields = [("team", &o.team), ("cost c.", &o.cost_centre), ("project", &o.project), ("user", &o.user)];
-    fields.into_iter().try_for_each(|(name, field)| writeln!(out, "  {name:<9} {}", owner_field(field)))
+    fields.into_iter().try_for_each(|(name, field)| writeln!(out, "  {name:<9} {}", owner_field(field)))?;
+    labels(out, o)?;
+    if !line.response.shares.is_empty() {
+        let share = |(team, weight): &(String, u64)| format!("{} {weight}", terminal_text(team));
+        let shares: Vec<_> = line.response.shares.iter().map(share).collect();
+        writeln!(out, "  shared    by weight: {}", shares.join(", "))?;
+    }
+    Ok(())
+}
+
+/// The labels, and whether a claim was not believed.
+pub(super) fn labels(out: &mut String, o: &Owner) -> std::fmt::Result {
+    for (name, field) in &o.labels {
+        writeln!(out, "  label     {} = {}", terminal_text(name), owner_field(field))?;
+    }
+    if o.contradicted {
+        writeln!(out, "  claims    contradict the list of members: not believed")?;
+    }
+    Ok(())
 }
 
 /// An owner field with its reason.

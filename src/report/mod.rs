@@ -3,18 +3,22 @@
 pub mod chargeback;
 mod coverage;
 mod days;
+mod decided;
 mod explain;
 pub mod format;
 mod grouped;
 mod measures;
 mod sessions;
 mod show;
+mod suggest;
 mod table;
 
+pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};
 pub use sessions::Sessions;
 pub use show::show;
+pub use suggest::Suggest;
 pub use table::{Cell, Column, Kind, Report};
 
 use crate::model::{BillingPeriod, Day, Timestamp, Zone};

@@ -1,6 +1,6 @@
 //! One session as text: threads, turns, responses, tool calls, cost.
 
-use super::explain::owner_field;
+use super::explain::{labels, owner_field};
 use super::format::{amount, terminal_text, thousands};
 use crate::model::{Line, SessionFact, Sums, TurnCostFact, Unit};
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result 
     for (name, field) in fields.into_iter().chain([("cost c.", &s.owner.cost_centre)]) {
         writeln!(out, "  {name:<9} {}", owner_field(field))?;
     }
+    labels(out, &s.owner)?;
     if let Some(line) = lines.first() {
         writeln!(out, "  channel   {} ({})", line.response.channel, terminal_text(&line.response.channel_why))?;
     }

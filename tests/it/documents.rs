@@ -34,7 +34,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 4] = ["report", "prices", "observations", "ledger"];
+const GROUPS: [&str; 5] = ["report", "prices", "observations", "ledger", "attribution"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -98,6 +98,8 @@ fn every_command_has_help_with_an_example() {
         "ledger verify",
         "ledger rebuild",
         "ledger explain",
+        "attribution test",
+        "attribution suggest",
         "prices show",
         "prices list",
         "prices check",

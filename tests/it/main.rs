@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
+mod attribution;
 mod cache;
 mod chargeback;
 mod command_line;

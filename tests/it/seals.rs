@@ -251,8 +251,8 @@ mod properties {
     use codex_tally::cache::{self, Inputs};
     use codex_tally::ledger::Options;
     use codex_tally::model::{
-        Body, Channel, KeyBuilder, Observation, Response, Rule, SessionRollup, SourceKind, Sums, ThreadId, Timestamp,
-        TokenSums, TokenUsage, ToolCall,
+        Body, Channel, KeyBuilder, Observation, Response, Rule, Rules, SessionRollup, SourceKind, Sums, ThreadId,
+        Timestamp, TokenSums, TokenUsage, ToolCall,
     };
     use codex_tally::pricing::PriceBook;
     use codex_tally::store::sqlite::SqliteStore;
@@ -319,7 +319,11 @@ mod properties {
 
     fn inputs(team: u8, store: &SqliteStore) -> Inputs {
         let rule = Rule { name: "all".into(), team: Some(format!("team-{team}")), ..Rule::default() };
-        let options = Options { default_channel: Some(Channel::Api), rules: vec![rule], ..Options::default() };
+        let options = Options {
+            default_channel: Some(Channel::Api),
+            rules: Rules { rules: vec![rule], ..Rules::default() },
+            ..Options::default()
+        };
         Inputs::new(options, PriceBook::builtin().clone()).with_seals_of(store).unwrap()
     }
 

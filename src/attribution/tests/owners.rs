@@ -1,7 +1,7 @@
 //! Who pays, and why.
 
 use super::*;
-use crate::model::{Matcher, Owner, Rule, Strength, Subject, UNATTRIBUTED};
+use crate::model::{Matcher, Owner, Rule, Rules, Strength, Subject, UNATTRIBUTED};
 
 const EXEC: &str = "codex_exec";
 const DAEMON: &str = "codex-app-server";
@@ -169,7 +169,7 @@ fn the_owner_is_that_of_the_moment() {
 fn a_rule_may_use_what_a_daemon_claims_and_is_stronger_than_what_exec_says() {
     let matchers = vec![Matcher { subject: Subject::Attribute("team.id".into()), glob: "plat*".into() }];
     let rule = Rule { name: "p".into(), matchers, team: Some("platform".into()), ..Rule::default() };
-    let options = Options { rules: vec![rule], ..Options::default() };
+    let options = Options { rules: Rules { rules: vec![rule], ..Rules::default() }, ..Options::default() };
     for service in [EXEC, DAEMON] {
         let of = |claim| {
             let all = session(Some(telemetry(1, service, &[("team.id", claim)])), None, None);

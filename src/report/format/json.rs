@@ -107,6 +107,8 @@ impl Serialize for CoverageJson<'_> {
         map.serialize_entry("unpriced_responses", &c.unpriced_responses)?;
         map.serialize_entry("unpriced_reasons", &c.unpriced_reasons)?;
         map.serialize_entry("unattributed_responses", &c.unattributed_responses)?;
+        map.serialize_entry("responses_by_team_strength", &c.responses_by_team_strength)?;
+        map.serialize_entry("contradicted_responses", &c.contradicted_responses)?;
         map.serialize_entry("assumed_provider", &c.assumed_provider)?;
         map.serialize_entry("stale_price", &c.stale_price)?;
         map.serialize_entry("uncontracted_responses", &c.uncontracted_responses)?;

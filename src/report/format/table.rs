@@ -5,6 +5,7 @@ use super::terminal_text;
 use crate::model::{Coverage, UNATTRIBUTED, Unpriced, round_half_even};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
+use std::collections::BTreeMap;
 
 /// The look of all our tables: a line below the heading, nothing else.
 pub const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -138,12 +139,16 @@ pub fn rounded(pico: i128, digits: u32) -> String {
 
 /// What must be known of a report's figures, one sentence a line.
 pub fn notes(c: &Coverage) -> Vec<String> {
-    let sources: Vec<String> =
-        c.responses_by_source.iter().map(|(name, n)| format!("{name} {}", thousands(*n))).collect();
-    let mut notes = vec![match sources.is_empty() {
-        true => "seen by: no responses".to_string(),
-        false => format!("seen by: {}", sources.join(", ")),
+    let list = |counts: &BTreeMap<String, i64>| {
+        counts.iter().map(|(name, n)| format!("{name} {}", thousands(*n))).collect::<Vec<_>>().join(", ")
+    };
+    let mut notes = vec![match list(&c.responses_by_source).as_str() {
+        "" => "seen by: no responses".to_string(),
+        sources => format!("seen by: {sources}"),
     }];
+    if c.responses_by_team_strength.keys().any(|strength| strength != UNATTRIBUTED) {
+        notes.push(format!("team known by: {}", list(&c.responses_by_team_strength)));
+    }
     let mut note = |n: i64, text: &str| {
         if n > 0 {
             notes.push(format!("{} {text}", thousands(n)));
@@ -154,7 +159,12 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     }
     note(
         c.unattributed_responses,
-        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml",
+        "responses without a team: declare one with OTEL_RESOURCE_ATTRIBUTES=team.id=NAME, or write a rule into teams.toml \
+         (`codex-tally attribution suggest` begins one)",
+    );
+    note(
+        c.contradicted_responses,
+        "responses that claim another team, cost centre or user than the list of members has: not believed",
     );
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
