@@ -6,6 +6,7 @@ mod attribution;
 mod cache;
 mod chargeback;
 mod command_line;
+mod company;
 mod demo;
 mod documents;
 mod examples;
