@@ -133,7 +133,11 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     let report = match bucket {
         Some(bucket) => {
             let mut report = Grouped::new(bucket, default_by(by, common.format), range);
-            all.each(range, &mut |session| report.add(session))?;
+            if report.needs_tool_costs() {
+                all.each_with_tool_costs(range, &mut |session| report.add(session))?;
+            } else {
+                all.each(range, &mut |session| report.add(session))?;
+            }
             report.report(&all.counters)
         }
         None => {

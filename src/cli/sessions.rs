@@ -90,10 +90,24 @@ impl Sessions {
 
     /// Gives every session that may have something of these days to `each`.
     pub fn each(&self, range: Range, each: &mut dyn FnMut(&SessionRollup<'_>)) -> anyhow::Result<()> {
+        self.each_decoded(range, |bytes| SessionRollup::decode_without_tool_costs(bytes), each)
+    }
+
+    /// The same with the cost of tools.
+    pub fn each_with_tool_costs(&self, range: Range, each: &mut dyn FnMut(&SessionRollup<'_>)) -> anyhow::Result<()> {
+        self.each_decoded(range, |bytes| SessionRollup::decode(bytes), each)
+    }
+
+    fn each_decoded(
+        &self,
+        range: Range,
+        decode: impl for<'a> Fn(&'a [u8]) -> Option<SessionRollup<'a>>,
+        each: &mut dyn FnMut(&SessionRollup<'_>),
+    ) -> anyhow::Result<()> {
         let from = range.since.map_or(i64::MIN, |day| day.start().0.saturating_sub(2 * DAY));
         let to = range.until.map_or(i64::MAX, |day| day.next().start().0.saturating_add(DAY));
         let given = self.store.rollups(self.inputs.hash(), (Timestamp(from), Timestamp(to)), &mut |bytes| {
-            let session = SessionRollup::decode(bytes);
+            let session = decode(bytes);
             each(&session.context("the cached sessions are damaged; run `codex-tally ledger rebuild`")?);
             Ok(())
         })?;

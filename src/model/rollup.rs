@@ -205,8 +205,8 @@ pub struct SessionRollup<'a> {
     pub tools: Vec<ToolRow<'a>>,
     /// What Codex said that its turns cost.
     pub reported: Vec<ReportedRow>,
-    /// Which part of its lines is the cost of tools, by slot, keys and name.
-    #[serde(borrow)]
+    /// Which part of its lines is the cost of tools, by slot, keys and name. Few reports ask: it is encoded behind all else.
+    #[serde(skip)]
     pub tool_costs: Vec<ToolCostRow<'a>>,
 }
 
@@ -216,14 +216,24 @@ impl<'a> SessionRollup<'a> {
     /// # Errors
     /// None of these types can fail to be written.
     pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_stdvec(self)
+        postcard::to_extend(&self.tool_costs, postcard::to_stdvec(self)?)
     }
 
     /// From the bytes of [`SessionRollup::encode`]; nothing if they are not such bytes. Indexes are those of what is there.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let made: Self = postcard::from_bytes(bytes).ok()?;
+        let (mut made, rest) = Self::decode_first(bytes)?;
+        made.tool_costs = postcard::from_bytes(rest).ok()?;
+        made.tool_costs.iter().all(|r| (r.keys as usize) < made.keys.len()).then_some(made)
+    }
+
+    /// The same without the cost of tools.
+    pub fn decode_without_tool_costs(bytes: &'a [u8]) -> Option<Self> {
+        Some(Self::decode_first(bytes)?.0)
+    }
+
+    fn decode_first(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (made, rest): (Self, _) = postcard::take_from_bytes(bytes).ok()?;
         let keys = made.usage.iter().map(|r| r.keys).chain(made.tools.iter().map(|r| r.keys));
-        let keys = keys.chain(made.tool_costs.iter().map(|r| r.keys));
         let keys = keys.chain(made.coverage.iter().map(|r| r.keys));
         let mut keys = keys.chain(made.reported.iter().map(|r| r.keys));
         let places: usize = made.turns.iter().map(|t| t.places as usize).sum();
@@ -232,7 +242,7 @@ impl<'a> SessionRollup<'a> {
             && made.turn_places.iter().all(|r| (*r as usize) < made.usage.len())
             && places == made.turn_places.len()
             && traits.all(|t| (t as usize) < made.traits.len());
-        whole.then_some(made)
+        whole.then_some((made, rest))
     }
 
     /// Its turns, each with the indexes of the usage rows with their responses, ascending.

@@ -163,7 +163,7 @@ impl<'b> Grouped<'b> {
                 self.count_turns(rows, turn.turns);
             }
         }
-        let by_tool = self.by_tool();
+        let by_tool = self.needs_tool_costs();
         for row in session.tool_costs.iter().filter(|_| by_tool) {
             let Some(day) = self.days.day(row.slot) else { continue };
             let answers = self.group(session, &mut met, (row.keys, day, None));
@@ -187,7 +187,8 @@ impl<'b> Grouped<'b> {
         super::coverage::add(&mut self.coverage, session, None, &mut self.days);
     }
 
-    fn by_tool(&self) -> bool {
+    /// Whether it groups by tools, so that sessions must come with what these cost.
+    pub fn needs_tool_costs(&self) -> bool {
         by_tool(self.by)
     }
 
@@ -261,7 +262,7 @@ impl<'b> Grouped<'b> {
 
     /// The report of all that was added, with what could not be read by reason.
     pub fn report(mut self, counters: &BTreeMap<String, u64>) -> Report {
-        let by_tool = self.by_tool();
+        let by_tool = self.needs_tool_costs();
         let all = self.groups.iter().map(|g| g.tools).fold(Tools::default(), Tools::plus);
         self.groups.sort_by(|a, b| a.keys.cmp(&b.keys));
         let row = |group: Group| {
