@@ -57,7 +57,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let update = compare(&book, &feeds, &Asked { day, prefer: args.prefer.as_deref(), only: &args.only });
     out::data(shown(&update, &feeds).as_bytes())?;
-    let flagged = |entry: &Entry| matches!(entry.outcome, Outcome::Disagreed | Outcome::Held);
+    let flagged = |entry: &Entry| match entry.outcome {
+        Outcome::Disagreed => true,
+        Outcome::Held => book.models().any(|model| model == entry.model),
+        Outcome::Changed | Outcome::New | Outcome::Confirmed => false,
+    };
     let code = if update.entries.iter().any(flagged) { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if update.additions() == 0 || args.dry_run {
         return Ok(code);
@@ -128,8 +132,8 @@ fn shown(update: &Update, feeds: &[Feed]) -> String {
     };
     let counts: String = Outcome::ALL.into_iter().filter_map(count).collect();
     text.push_str(&format!("\n{counts}{} unchanged", update.unchanged));
-    if !update.only_ours.is_empty() {
-        text.push_str(&format!("; in no list: {}", update.only_ours.join(", ")));
+    if !update.missed.is_empty() {
+        text.push_str(&format!("; in no list: {}", update.missed.join(", ")));
     }
     text.push('\n');
     text.lines().map(|line| terminal_text(line) + "\n").collect()

@@ -32,8 +32,8 @@ Example:
     /// Compare the price book with public lists, and add what is new to your own price file
     #[command(
         after_help = "The only command that connects to anywhere, and only to the lists that it is given. Prices are added as periods from a day on,
-at the end of prices.toml in the home; what stands there is never changed. Exits 1 if the lists disagree or something was held
-back.
+at the end of prices.toml in the home; what stands there is never changed. Exits 1 if the lists disagree, or a price of a model that
+the book has was held back.
 
 Examples:
   codex-tally prices update --from litellm --from genai-prices --dry-run

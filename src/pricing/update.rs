@@ -74,8 +74,8 @@ pub struct Update {
     pub entries: Vec<Entry>,
     /// How many models have the price that the book has.
     pub unchanged: usize,
-    /// The models with a USD price that none of the lists has.
-    pub only_ours: Vec<String>,
+    /// The models that the book has or that were asked for, and none of the lists has.
+    pub missed: Vec<String>,
 }
 
 /// What a comparison is asked for.
@@ -93,8 +93,10 @@ pub struct Asked<'a> {
 pub fn compare(book: &PriceBook, feeds: &[Feed], asked: &Asked<'_>) -> Update {
     let names: BTreeSet<&String> =
         feeds.iter().flat_map(|feed| feed.offers.models.keys().chain(feed.offers.skipped.keys())).collect();
-    let mut update = Update { day: asked.day, entries: Vec::new(), unchanged: 0, only_ours: Vec::new() };
-    let wanted = |name: &String| asked.only.is_empty() || asked.only.contains(name);
+    let mut update = Update { day: asked.day, entries: Vec::new(), unchanged: 0, missed: Vec::new() };
+    let only: BTreeSet<&str> =
+        asked.only.iter().map(|name| book.find(name).map_or(name.as_str(), |(found, _)| found.name)).collect();
+    let wanted = |name: &String| only.is_empty() || only.contains(name.as_str());
     for name in names.iter().filter(|name| wanted(name) && is_a_model_of_its_own(book, &names, name)) {
         match compare_model(book, feeds, asked, name) {
             Some(entry) => update.entries.push(entry),
@@ -102,8 +104,11 @@ pub fn compare(book: &PriceBook, feeds: &[Feed], asked: &Asked<'_>) -> Update {
             None => {}
         }
     }
-    let ours = book.models.iter().filter(|(name, model)| !model.usd.is_empty() && wanted(name));
-    update.only_ours = ours.filter(|(name, _)| !names.contains(name)).map(|(name, _)| name.clone()).collect();
+    let ours =
+        book.models.iter().filter(|(name, model)| !model.usd.is_empty() && wanted(name)).map(|(name, _)| name.as_str());
+    let missed: BTreeSet<&str> =
+        ours.chain(only.iter().copied()).filter(|name| !names.contains(&name.to_string())).collect();
+    update.missed = missed.into_iter().map(str::to_string).collect();
     update.entries.sort_by(|a, b| (a.outcome, &a.model).cmp(&(b.outcome, &b.model)));
     update
 }
@@ -146,6 +151,8 @@ fn compare_model(book: &PriceBook, feeds: &[Feed], asked: &Asked<'_>, name: &str
     let sources = offers.iter().map(|(feed, _)| key(feed)).collect();
     let (mut period, mut lines) = match settle(old, &offer, asked.day, sources) {
         Ok(settled) => settled,
+        // An embedding, for example.
+        Err(_) if known.is_none() && asked.only.is_empty() => return None,
         Err(why) => return entry(Outcome::Held, vec![why], None),
     };
     let changes = differences(old, &period);

@@ -156,6 +156,8 @@ fn lists_that_disagree_are_not_believed_unless_one_is_preferred() {
     assert_eq!(price(&env, "gpt-5.6-sol", DAY, "flex", "long").as_deref(), Some("5 0.5 6.25 22.5"), "of one list");
     let _ = update(&env, &lists, &["--yes", "--only", "gpt-6-nano", "--prefer", "genai-prices"]).ok();
     assert_eq!(price(&env, "gpt-6-nano", DAY, "standard", "short").as_deref(), Some("0.025 0.0025 0.03125 0.15"));
+    let other_name = update(&env, &lists, &["--only", "gpt-5.6,gpt-7", "--dry-run"]).ok().stdout;
+    assert!(other_name.ends_with("\n1 unchanged; in no list: gpt-7\n"), "{other_name}");
     assert!(update(&env, &lists, &["--prefer", "mine"]).fails(2).stderr.contains("none of the lists"));
     assert!(update(&env, &["litellm.json", "litellm.json"], &[]).fails(1).stderr.contains("give each once"));
 }
