@@ -11,6 +11,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod model;
 pub mod pricing;
+pub mod remote;
 pub mod report;
 pub mod serve;
 pub mod store;

@@ -60,7 +60,8 @@ impl Context {
         Ok(Opener::new(move || Ok(Box::new(SqliteStore::open_within(&db, patience)?))))
     }
 
-    fn make_home(&self) -> anyhow::Result<()> {
+    /// Makes the home, private to the user, if it is missing.
+    pub fn make_home(&self) -> anyhow::Result<()> {
         spool::create_private_dir(&self.home).with_context(|| format!("cannot use {}", self.home.display()))
     }
 
@@ -107,16 +108,25 @@ impl Context {
         Ok(summary)
     }
 
+    /// The user's own price file.
+    pub fn prices_path(&self) -> PathBuf {
+        self.config.prices.clone().unwrap_or_else(|| self.home.join("prices.toml"))
+    }
+
+    /// What it says; nothing if it is not there and nobody asked for it by name.
+    pub fn own_prices(&self) -> anyhow::Result<Option<String>> {
+        let path = self.prices_path();
+        match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.config.prices.is_none() => Ok(None),
+            read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
+        }
+    }
+
     /// The built-in prices, with the user's own file over them if there is one.
     pub fn price_book(&self) -> anyhow::Result<PriceBook> {
-        let path = self.config.prices.clone().unwrap_or_else(|| self.home.join("prices.toml"));
-        match std::fs::read_to_string(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.config.prices.is_none() => {
-                Ok(PriceBook::builtin().clone())
-            }
-            Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
-            Ok(text) => PriceBook::builtin().with_own(&text).with_context(|| format!("cannot use {}", path.display())),
-        }
+        let Some(text) = self.own_prices()? else { return Ok(PriceBook::builtin().clone()) };
+        let path = self.prices_path();
+        PriceBook::builtin().with_own(&text).with_context(|| format!("cannot use {}", path.display()))
     }
 
     /// What sessions are computed with.
@@ -148,7 +158,7 @@ pub(super) fn say_problems(summary: &Summary) {
     }
 }
 
-fn today() -> Day {
+pub(super) fn today() -> Day {
     Day(chrono::Utc::now().date_naive())
 }
 

@@ -10,6 +10,7 @@ mod import;
 mod ledger;
 mod observations;
 mod out;
+mod price_update;
 mod prices;
 mod report;
 mod seal;

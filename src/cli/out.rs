@@ -38,6 +38,17 @@ pub(super) fn talk(text: &str) {
     }
 }
 
+/// Asks the user, if there is one: no terminal, no consent.
+pub(super) fn ask(question: &str) -> bool {
+    let (stdin, mut answer) = (io::stdin(), String::new());
+    if !stdin.is_terminal() || !io::stdout().is_terminal() {
+        return false;
+    }
+    let _ = write!(io::stderr().lock(), "{} [y/N] ", terminal_text(question));
+    let read = stdin.read_line(&mut answer).is_ok();
+    read && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
+
 /// The width of the terminal that stdout is, if it is one.
 pub(super) fn width() -> Option<u16> {
     let stdout = io::stdout();

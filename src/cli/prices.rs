@@ -1,8 +1,8 @@
 //! `prices`: what the price book says.
 
-use super::context::Context;
-use super::out;
+use super::context::{Context, today};
 use super::report::Format;
+use super::{out, price_update};
 use crate::model::{Day, ServiceTier};
 use crate::pricing::{Level, PriceBook, PriceRow};
 use crate::report::format::{PLAIN, csv_text, terminal_text};
@@ -29,6 +29,18 @@ pub(super) enum Command {
 Example:
   codex-tally prices check")]
     Check(CheckArgs),
+    /// Compare the price book with public lists, and add what is new to your own price file
+    #[command(
+        after_help = "The only command that connects to anywhere, and only to the lists that it is given. Prices are added as periods from a day on,
+at the end of prices.toml in the home; what stands there is never changed. Exits 1 if the lists disagree, or a price of a model that
+the book has was held back.
+
+Examples:
+  codex-tally prices update --from litellm --from genai-prices --dry-run
+  codex-tally prices update --from models.dev --only gpt-6-sol,gpt-6-luna
+  codex-tally prices update --from downloaded.json --at 2026-11-01 --yes"
+    )]
+    Update(price_update::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,11 +79,12 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
-    let book = context.price_book()?;
+    let book = || context.price_book();
     match command {
-        Command::Show(args) => show(&book, args),
-        Command::List(args) => list(&book, args),
-        Command::Check(args) => check(&book, args),
+        Command::Show(args) => show(&book()?, args),
+        Command::List(args) => list(&book()?, args),
+        Command::Check(args) => check(&book()?, args),
+        Command::Update(args) => price_update::run(context, args),
     }
 }
 
@@ -128,10 +141,6 @@ fn list(book: &PriceBook, args: &ListArgs) -> anyhow::Result<ExitCode> {
     text.push('\n');
     out::data(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn today() -> Day {
-    Day(chrono::Utc::now().date_naive())
 }
 
 fn cells(row: &PriceRow) -> [String; 9] {

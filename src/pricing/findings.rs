@@ -95,7 +95,7 @@ impl PriceBook {
 }
 
 /// Rates in an order that no list of OpenAI ever had.
-fn oddities(period: &Period) -> Vec<String> {
+pub(super) fn oddities(period: &Period) -> Vec<String> {
     let mut odd = Vec::new();
     let standard = period.tiers.get(&ServiceTier::Standard).map(|t| t.short);
     for (tier, rates) in &period.tiers {

@@ -7,6 +7,7 @@ use super::wire;
 use crate::model::{Amount, Day, ServiceTier, Unit, parse_pico};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 /// Why a price file is refused: where, and what to change.
@@ -87,15 +88,24 @@ impl Place {
 /// Reads and checks a price file. Its aliases may also point to models of `base`.
 pub(super) fn load(text: &str, base: Option<&PriceBook>) -> Loaded<PriceBook> {
     let root = Place("file".to_string());
-    let file: wire::File = toml::from_str(text).or_else(|e| root.err(e.to_string().trim_end()))?;
+    let mut file: wire::File = toml::from_str(text).or_else(|e| root.err(e.to_string().trim_end()))?;
     if file.format != 1 {
         return root.err(format!("format {} is not known; this version reads format 1", file.format));
     }
     let as_of = root.day("as_of", &file.as_of)?;
-    let models = load_models("model", &file.model, &file.sources)?;
-    let contract = load_models("contract", &file.contract, &file.sources)?;
+    for source in std::mem::take(&mut file.source) {
+        let place = Place(format!("source {}", source.key));
+        if file.sources.insert(source.key, source.text).is_some() {
+            return place.err("listed twice; keep one");
+        }
+    }
+    if file.provider.is_none() && base.is_none() {
+        return root.err("no provider; name whose prices these are");
+    }
+    let models = load_models("model", &file.model, &file.sources, base.is_some())?;
+    let contract = load_models("contract", &file.contract, &file.sources, false)?;
     check_contract(&contract)?;
-    if file.providers.iter().chain([&file.provider]).any(|name| name.trim().is_empty()) {
+    if file.providers.iter().chain(&file.provider).any(|name| name.trim().is_empty()) {
         return root.err("a provider's name is empty; remove it");
     }
     let mut unpriced = BTreeMap::new();
@@ -113,25 +123,40 @@ pub(super) fn load(text: &str, base: Option<&PriceBook>) -> Loaded<PriceBook> {
     check_aliases(&file.aliases, &models, &unpriced, known)?;
     let fees = load_fees(&file)?;
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-    let providers = file.providers.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
-    let (provider, sources, aliases) = (file.provider, file.sources, file.aliases);
+    // Whose list the built-in one is, is no custom provider.
+    let named = file.provider.iter().filter(|_| base.is_some()).chain(&file.providers);
+    let providers = named.map(|name| name.trim().to_ascii_lowercase()).collect();
+    let (provider, sources, aliases) = (file.provider.unwrap_or_default(), file.sources, file.aliases);
     Ok(PriceBook { provider, as_of, sources, aliases, models, unpriced, fees, providers, contract, hash })
 }
 
+/// Reads models. With `later`, a second entry of a model adds later periods: that is how a file grows at its end.
 fn load_models(
     what: &str,
     listed: &[wire::Model],
     sources: &BTreeMap<String, String>,
+    later: bool,
 ) -> Loaded<BTreeMap<String, Model>> {
     let mut models = BTreeMap::new();
     for model in listed {
         let place = Place(format!("{what} {}", model.name));
         place.name(&model.name)?;
-        if models.insert(model.name.clone(), load_model(&place, model, sources)?).is_some() {
-            return place.err("listed twice; merge its periods");
+        let loaded = load_model(&place, model, sources)?;
+        match models.entry(model.name.clone()) {
+            Entry::Vacant(entry) => drop(entry.insert(loaded)),
+            Entry::Occupied(_) if !later => return place.err("listed twice; merge its periods"),
+            Entry::Occupied(mut entry) => extend(&place, entry.get_mut(), loaded)?,
         }
     }
     Ok(models)
+}
+
+/// Adds later periods to a model.
+fn extend(place: &Place, model: &mut Model, later: Model) -> Loaded<()> {
+    model.usd.extend(later.usd);
+    model.credits.extend(later.credits);
+    model.no_credits = later.no_credits.or(model.no_credits.take());
+    check_model(place, model)
 }
 
 /// An alias names a model directly, so that no chain and no circle can arise, and hides nothing.
@@ -182,12 +207,34 @@ fn load_model(place: &Place, model: &wire::Model, sources: &BTreeMap<String, Str
     if usd.is_empty() && credits.is_empty() {
         return place.err("has no period; add one, or list it under [[unpriced]] with the reason");
     }
-    if model.no_credits.is_some() && !credits.is_empty() {
+    let model = Model { usd, credits, no_credits: model.no_credits.clone() };
+    check_model(place, &model)?;
+    Ok(model)
+}
+
+fn check_model(place: &Place, model: &Model) -> Loaded<()> {
+    if model.no_credits.is_some() && !model.credits.is_empty() {
         return place.err("has credit rates and a reason for having none; remove one of the two");
     }
-    check_order(&place.inside("usd"), &usd)?;
-    check_order(&place.inside("credits"), &credits)?;
-    Ok(Model { usd, credits, no_credits: model.no_credits.clone() })
+    check_order(&place.inside("usd"), &model.usd)?;
+    check_order(&place.inside("credits"), &model.credits)
+}
+
+/// Adds the periods of a user's own file to a model of the built-in list: only after the last of that list, so that nothing
+/// that it says of a day is changed.
+pub(super) fn extend_builtin(name: &str, model: &mut Model, own: Model) -> Loaded<()> {
+    let place = Place(format!("model {name}"));
+    for (unit, listed, added) in [("usd", &model.usd, &own.usd), ("credits", &model.credits, &own.credits)] {
+        let pair = listed.last().zip(added.first());
+        if let Some((last, first)) = pair.filter(|(last, first)| first.from <= last.from) {
+            return place.err(format!(
+                "the built-in list has it, with its last {unit} price from {} on: the period of {} must begin later or be removed; \
+                 what you pay belongs under [[contract]]",
+                last.from, first.from
+            ));
+        }
+    }
+    extend(&place, model, own)
 }
 
 /// Periods follow each other, and a tier's own first day lies in its period.

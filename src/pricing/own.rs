@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl PriceBook {
-    /// This book with what a file adds to it. A price that this book has is never changed.
+    /// This book with what a file adds to it: also later periods of its models. What this book says of a day is never changed.
     ///
     /// # Errors
     /// The file is not understood, or it contradicts this book.
@@ -19,13 +19,10 @@ impl PriceBook {
             let place = format!("model {name}");
             no_alias(self, &place, &name)?;
             book.unpriced.remove(&name);
-            add(
-                &mut book.models,
-                &place,
-                name,
-                model,
-                "the built-in list has it; what you pay belongs under [[contract]]",
-            )?;
+            match book.models.get_mut(&name) {
+                Some(known) => load::extend_builtin(&name, known, model)?,
+                None => drop(book.models.insert(name, model)),
+            }
         }
         for (name, reason) in own.unpriced {
             let place = format!("unpriced {name}");
@@ -63,7 +60,6 @@ impl PriceBook {
         }
         book.contract = own.contract;
         book.providers.extend(own.providers);
-        book.providers.insert(own.provider.to_ascii_lowercase());
         let both = Sha256::digest(format!("{}{}", self.hash, own.hash).as_bytes());
         book.hash = both.iter().map(|b| format!("{b:02x}")).collect();
         Ok(book)

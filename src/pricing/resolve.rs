@@ -64,7 +64,7 @@ fn strip_prefix(name: &str) -> (Option<&'static (&'static str, &'static str)>, &
 }
 
 /// The name without `-YYYY-MM-DD`, if it ends in a real day.
-fn strip_date(name: &str) -> Option<&str> {
+pub(super) fn strip_date(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(11)?;
     let (base, date) = name.split_at_checked(at)?;
     date.strip_prefix('-').and_then(Day::parse).map(|_| base)

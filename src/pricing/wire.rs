@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) format: u32,
-    pub(super) provider: String,
+    /// Whose list this is; a user's own file need not name a provider.
+    pub(super) provider: Option<String>,
     /// More names of providers, in a user's own file.
     #[serde(default)]
     pub(super) providers: Vec<String>,
     pub(super) as_of: String,
+    #[serde(default)]
     pub(super) sources: BTreeMap<String, String>,
+    /// More sources, in a form that can be appended to a file.
+    #[serde(default)]
+    pub(super) source: Vec<Source>,
     #[serde(default)]
     pub(super) aliases: BTreeMap<String, String>,
     #[serde(default)]
@@ -25,6 +30,14 @@ pub(super) struct File {
     /// What was negotiated, in a user's own file.
     #[serde(default)]
     pub(super) contract: Vec<Model>,
+}
+
+/// A source and its key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    pub(super) key: String,
+    pub(super) text: String,
 }
 
 /// A fee per call.

@@ -103,6 +103,7 @@ fn every_command_has_help_with_an_example() {
         "prices show",
         "prices list",
         "prices check",
+        "prices update",
         "demo",
     ];
     for command in commands {

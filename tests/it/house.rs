@@ -112,7 +112,7 @@ fn fences(file: &File) -> Vec<String> {
     let fence: [(&str, &[&str]); 3] = [
         ("src/store/sqlite/", &["rusqlite"]),
         ("src/serve/", &["tokio", "axum", "hyper", "hyper_util", "http_body_util", "tower_service", "tonic"]),
-        ("src/remote/", &["reqwest"]),
+        ("src/remote/", &["reqwest", "rustls"]),
     ];
     let outside = fence.iter().filter(|(home, _)| !file.path.starts_with(home));
     let mut found: Vec<String> = outside

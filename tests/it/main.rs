@@ -22,6 +22,7 @@ mod journal;
 mod matrix;
 mod observations;
 mod otlp;
+mod price_update;
 mod prices;
 mod properties;
 mod real_codex;

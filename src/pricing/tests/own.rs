@@ -94,3 +94,76 @@ fn a_file_may_not_contradict_the_list() {
         assert!(error.contains(says), "{to}: {error}");
     }
 }
+
+/// What is appended to a file to continue a model of the built-in list.
+const LATER: &str = r#"
+[[source]]
+key = "NEWS"
+text = "the list of 2026-12-01"
+[[model]]
+name = "gpt-5.5"
+[[model.usd]]
+effective_from = "2026-12-01"
+sources = ["NEWS"]
+long_above = 272000
+short.standard = { input = "7", cached = "0.7", output = "35" }
+[[model]]
+name = "corp-coder"
+[[model.usd]]
+effective_from = "2026-12-01"
+sources = ["NEWS"]
+short.standard = { input = "1.5", output = "3" }
+"#;
+
+#[test]
+fn a_file_continues_what_the_list_has() {
+    let book = PriceBook::builtin().with_own(&format!("{OWN}{LATER}")).unwrap();
+    let list = |book: &PriceBook, model: &str, tier: &str, at: &str| {
+        let tier = ServiceTier::from_wire(Some(tier));
+        let priced = book.price(Channel::Api, Some(model), &tier, day(at), &usage0(1_000, 0, 0));
+        priced.list.map_or("-".into(), |amount| amount.to_string())
+    };
+    for at in ["2026-04-23", "2026-11-30"] {
+        for tier in ["", "flex", "priority"] {
+            assert_eq!(list(&book, "gpt-5.5", tier, at), list(PriceBook::builtin(), "gpt-5.5", tier, at), "{at}");
+        }
+    }
+    assert_eq!(list(&book, "gpt-5.5", "", "2026-12-01"), "0.007000000000 USD");
+    assert_eq!(list(&book, "gpt-5.5", "flex", "2026-12-01"), "-", "no tier of the period before");
+    assert_eq!(list(&book, "corp-coder", "", "2026-11-30"), "0.001000000000 USD");
+    assert_eq!(list(&book, "corp-coder", "", "2026-12-01"), "0.001500000000 USD");
+    let rows = book.describe("gpt-5.5", Some(day("2026-12-01")), None).unwrap();
+    assert_eq!(rows[0].sources, ["the list of 2026-12-01"]);
+    let credits = |book: &PriceBook| {
+        book.price(Channel::Chatgpt, Some("gpt-5.5"), &ServiceTier::Standard, day("2026-12-02"), &usage0(9, 0, 0)).list
+    };
+    assert_eq!(credits(&book), credits(PriceBook::builtin()));
+}
+
+#[test]
+fn a_file_may_only_continue_what_the_list_has() {
+    let coder = "name = \"corp-coder\"\n[[model.usd]]\neffective_from = \"2026-12-01\"";
+    for (from, to, says) in [
+        ("\"2026-12-01\"\nsources", "\"2026-04-23\"\nsources", "must begin later or be removed"),
+        ("\"2026-12-01\"\nsources", "\"2026-01-23\"\nsources", "last usd price from 2026-04-23 on"),
+        (
+            "name = \"gpt-5.5\"\n[[model.usd]]",
+            "name = \"gpt-5.5\"\nno_credits = \"x\"\n[[model.usd]]",
+            "a reason for having none",
+        ),
+        (coder, &coder.replace("2026-12", "2026-01"), "two periods begin on this day"),
+        ("key = \"NEWS\"", "key = \"OURS\"", "source OURS: listed twice"),
+    ] {
+        let text = format!("{OWN}{}", LATER.replacen(from, to, 1));
+        assert!(!text.ends_with(LATER), "{from}");
+        let error = PriceBook::builtin().with_own(&text).unwrap_err().to_string();
+        assert!(error.contains(says), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_file_without_a_provider_makes_none_known() {
+    let book = PriceBook::builtin().with_own("format = 1\nas_of = \"2026-11-01\"").unwrap();
+    assert!(book.providers().is_empty() && PriceBook::builtin().providers().is_empty());
+    assert!(PriceBook::parse("format = 1\nas_of = \"2026-11-01\"").unwrap_err().to_string().contains("no provider"));
+}

@@ -1,0 +1,34 @@
+//! Reading a public file from the web: the only place that connects to anywhere, and only when the user asks for it.
+
+use anyhow::bail;
+
+/// The most that is read; the largest price list has 3 MB.
+pub const LIMIT: u64 = 16 * 1024 * 1024;
+
+#[cfg(feature = "remote")]
+mod web;
+#[cfg(feature = "remote")]
+pub use web::fetch;
+
+/// Says what to do where this program was built without the web.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "remote"))]
+pub fn fetch(url: &str, _: std::time::Duration) -> anyhow::Result<Vec<u8>> {
+    bail!("this program was built without access to the web{}", instead(url))
+}
+
+/// What else to do.
+fn instead(url: &str) -> String {
+    format!("; or download {url} yourself and give the file: --from FILE")
+}
+
+/// Refuses what is not encrypted, save on this machine.
+#[cfg(feature = "remote")]
+fn allowed(encrypted: bool, loopback: bool, url: &str) -> anyhow::Result<()> {
+    if !encrypted && !loopback {
+        bail!("{url} is not encrypted; use https{}", instead(url));
+    }
+    Ok(())
+}
