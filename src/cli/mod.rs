@@ -5,6 +5,7 @@ mod chargeback;
 mod context;
 mod demo;
 mod folder;
+mod holder;
 mod hook;
 mod import;
 mod ledger;
@@ -15,8 +16,10 @@ mod prices;
 mod report;
 mod seal;
 mod serve;
+mod service;
 mod sessions;
 mod show;
+mod sockets;
 
 pub use hook::run as hook;
 
@@ -75,6 +78,8 @@ enum Command {
 Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the home, switches it off.")]
     Hook,
     Serve(serve::Args),
+    #[command(subcommand)]
+    Service(service::Command),
     Import(import::ImportArgs),
     Sync(import::SyncArgs),
     #[command(subcommand)]
@@ -111,6 +116,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Hook => hook::run(),
         Command::Serve(args) => serve::run(&context()?, &args),
+        Command::Service(command) => service::run(&context()?, &command),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),
         Command::Observations(command) => observations::run(&context()?, &command),

@@ -2,13 +2,14 @@
 
 use super::context::Context;
 use super::out;
+use super::sockets::{Inherited, OnlySink};
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
+use crate::serve::{self, Auth, Background, Follow, Options, Stats};
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,9 +63,20 @@ fn address_or_none(text: &str) -> Result<Door, String> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
+    let inherited = Inherited::from_manager()?;
+    // Codex waits for whoever holds the port: it is better off with none than with one that does not answer.
+    run_sink(context, args, &inherited).inspect_err(|_| inherited.give_up())
+}
+
+fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {
+    context.make_home()?;
+    let mut only = OnlySink::take(&context.home)?;
+    let sockets = inherited.or_bind(args.http, args.grpc.0)?;
+    let (address, grpc) = sockets.addresses()?;
+    if args.auth == AuthArg::None && !std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()) {
         bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
     }
+    only.say(&format!("process {}, http://{address}", std::process::id()))?;
     let open = context.opener(PATIENCE)?;
     let store = open.later();
     match store.open() {
@@ -77,11 +89,6 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
         AuthArg::None => None,
     };
-    let http = TcpListener::bind(args.http).with_context(|| {
-        format!("cannot listen on {}; is another sink running there? choose another port with --http", args.http)
-    })?;
-    let address = http.local_addr()?;
-    let (listeners, grpc) = open_grpc(http, args.grpc)?;
     out::data(otel_lines(address, grpc, token.as_deref()).as_bytes())?;
     let also = grpc.map(|grpc| format!(" and on http://{grpc} (OTLP/gRPC)")).unwrap_or_default();
     let ready = || out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
@@ -92,7 +99,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
-    let stats = serve::run_until_signal(listeners, Box::new(store), options, warn, ready)?;
+    let stats = serve::run_until_signal(sockets.listeners()?, Box::new(store), options, warn, ready)?;
     out::talk(&summary(&stats));
     Ok(ExitCode::SUCCESS)
 }
@@ -108,25 +115,6 @@ fn summary(s: &Stats) -> String {
         thousands(s.refused + s.unauthorized),
         thousands(s.followed),
     )
-}
-
-/// Opens the second door, and says where it is.
-fn open_grpc(http: TcpListener, grpc: Door) -> anyhow::Result<(Listeners, Option<SocketAddr>)> {
-    let listeners = Listeners::from(http);
-    let Some(address) = grpc.0 else { return Ok((listeners, None)) };
-    #[cfg(feature = "grpc")]
-    {
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!(
-                "cannot listen on {address} for OTLP/gRPC; is another sink or collector running there? \
-                 choose another port with --grpc, or switch it off with --grpc none"
-            )
-        })?;
-        let address = listener.local_addr()?;
-        Ok((listeners.with_grpc(listener), Some(address)))
-    }
-    #[cfg(not(feature = "grpc"))]
-    bail!("this program was built without OTLP/gRPC and cannot listen on {address}; say --grpc none");
 }
 
 /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.

@@ -30,6 +30,7 @@ mod reference;
 mod replay;
 mod reports;
 mod seals;
+mod service;
 mod sink;
 mod store;
 mod support;
