@@ -19,6 +19,7 @@ use std::time::Duration;
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The resolved settings of a call.
+#[derive(Clone)]
 pub(super) struct Context {
     pub env: Env,
     pub home: PathBuf,

@@ -5,6 +5,7 @@ mod chargeback;
 mod context;
 mod demo;
 mod folder;
+mod forward;
 mod holder;
 mod hook;
 mod import;

@@ -69,7 +69,8 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
 
 impl Service {
     fn new(context: &Context, args: &Args) -> anyhow::Result<Self> {
-        let manager = args.manager.unwrap_or(if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd });
+        let manager =
+            args.manager.unwrap_or(if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd });
         let home = context.env.path("HOME").context("HOME is not set, so it is not known where services belong")?;
         let folder = match manager {
             Manager::Launchd => home.join("Library/LaunchAgents"),
@@ -104,7 +105,11 @@ impl Service {
 
     /// What is switched on: for systemd all that can be (a service without `[Install]` is started by its timer).
     fn units(&self) -> Vec<&'static str> {
-        self.files.iter().filter(|(_, text)| self.manager == Manager::Launchd || text.contains("[Install]")).map(|(n, _)| *n).collect()
+        self.files
+            .iter()
+            .filter(|(_, text)| self.manager == Manager::Launchd || text.contains("[Install]"))
+            .map(|(n, _)| *n)
+            .collect()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -116,7 +121,7 @@ impl Service {
         for (name, file) in &self.files {
             write!(text, "# {}\n{file}\n", self.path(name).display())?;
         }
-        Ok(out::data(text.as_bytes())?)
+        out::data(text.as_bytes())
     }
 
     fn install(&self) -> anyhow::Result<()> {
@@ -126,7 +131,9 @@ impl Service {
             out::talk(&format!("wrote {}", self.path(name).display()));
         }
         let commands = match self.manager {
-            Manager::Systemd => vec![systemctl(&["daemon-reload"]), systemctl(&with(&["enable", "--now"], &self.units()))],
+            Manager::Systemd => {
+                vec![systemctl(&["daemon-reload"]), systemctl(&with(&["enable", "--now"], &self.units()))]
+            }
             Manager::Launchd => self.launchctl("load"),
         };
         start(&commands)
@@ -177,7 +184,11 @@ fn start(commands: &[Vec<String>]) -> anyhow::Result<()> {
             Err(e) => e.to_string(),
         };
         let left: Vec<String> = commands[i..].iter().map(|c| format!("  {}", c.join(" "))).collect();
-        bail!("`{}` failed: {why}; the files are in order, what is left to run is\n{}", command.join(" "), left.join("\n"));
+        bail!(
+            "`{}` failed: {why}; the files are in order, what is left to run is\n{}",
+            command.join(" "),
+            left.join("\n")
+        );
     }
     Ok(())
 }

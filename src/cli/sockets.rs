@@ -47,12 +47,15 @@ impl Inherited {
         match self.0.as_slice() {
             [] => {
                 let listener = bind(http, "choose another port with --http")?;
-                let second = grpc.map(|a| bind_grpc(a, "choose another port with --grpc, or --grpc none")).transpose()?;
+                let second =
+                    grpc.map(|a| bind_grpc(a, "choose another port with --grpc, or --grpc none")).transpose()?;
                 Ok(Sockets { http: listener, grpc: second })
             }
             [first] => Ok(Sockets { http: same(first)?, grpc: None }),
             [first, second] => Ok(Sockets { http: same(first)?, grpc: Some(same(second)?) }),
-            more => bail!("{} sockets are handed over; one for OTLP/HTTP and one for OTLP/gRPC are expected", more.len()),
+            more => {
+                bail!("{} sockets are handed over; one for OTLP/HTTP and one for OTLP/gRPC are expected", more.len())
+            }
         }
     }
 }
@@ -101,7 +104,12 @@ impl OnlySink {
     pub(super) fn take(home: &Path) -> anyhow::Result<Self> {
         let path = home.join("sink.lock");
         let mut options = File::options();
-        options.read(true).write(true).create(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let file = options.open(&path).with_context(|| format!("cannot use {}", path.display()))?;
         let mut said = String::new();
         match file.try_lock() {

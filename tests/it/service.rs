@@ -25,9 +25,7 @@ fn activated(env: &TestEnv, sockets: &[&TcpListener], args: &str) -> Command {
 
 /// Descriptors of both sockets, high enough not to be the ones that the shell moves them to.
 fn sockets() -> [TcpListener; 2] {
-    let high = |listener: TcpListener| {
-        TcpListener::from(rustix::io::fcntl_dupfd_cloexec(&listener, 100).unwrap())
-    };
+    let high = |listener: TcpListener| TcpListener::from(rustix::io::fcntl_dupfd_cloexec(&listener, 100).unwrap());
     [(); 2].map(|()| high(TcpListener::bind("127.0.0.1:0").unwrap()))
 }
 
@@ -101,7 +99,9 @@ fn codex_is_not_held_up_by_a_sink_that_cannot_start() {
         began.elapsed()
     };
     let without = timed(table("\"none\""));
-    let with = timed(table(&format!("{{ otlp-http = {{ endpoint = \"http://{address}/v1/logs\", protocol = \"binary\" }} }}")));
+    let with = timed(table(&format!(
+        "{{ otlp-http = {{ endpoint = \"http://{address}/v1/logs\", protocol = \"binary\" }} }}"
+    )));
     // A second is promised. Ten is what a port costs that is held and never answers.
     assert!(with < without + Duration::from_secs(5), "{with:?} instead of {without:?}");
 }
