@@ -12,6 +12,7 @@ mod import;
 mod ledger;
 mod observations;
 mod out;
+mod paint;
 mod price_update;
 mod prices;
 mod report;
@@ -19,6 +20,7 @@ mod seal;
 mod serve;
 mod service;
 mod sessions;
+mod shell;
 mod show;
 mod sockets;
 
@@ -26,6 +28,7 @@ pub use hook::run as hook;
 
 use clap::{Parser, Subcommand};
 use context::Context;
+use paint::Colour;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -65,6 +68,12 @@ struct Global {
     /// The rules on who pays [default: `teams` in the configuration, else teams.toml in the home]
     #[arg(long, global = true, value_name = "FILE")]
     teams: Option<PathBuf>,
+    /// Say only warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Colours in text for people
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +105,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program with the arguments of the process.
@@ -106,6 +117,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return out::usage(&e),
     };
+    out::set_manner(out::Manner { quiet: cli.global.quiet, colour: cli.global.color });
     match dispatch(cli) {
         Ok(code) => code,
         Err(e) => out::failed(&e),
@@ -128,5 +140,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }

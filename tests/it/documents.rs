@@ -109,6 +109,8 @@ fn every_command_has_help_with_an_example() {
         "prices check",
         "prices update",
         "demo",
+        "completions",
+        "man",
     ];
     for command in commands {
         let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();
