@@ -19,10 +19,13 @@ use std::time::Duration;
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The resolved settings of a call.
+#[derive(Clone)]
 pub(super) struct Context {
     pub env: Env,
     pub home: PathBuf,
     pub config: ConfigFile,
+    /// The configuration file, if it was asked for by name.
+    pub asked_config: Option<PathBuf>,
     db: PathBuf,
     /// The rules on who pays, if a file of them was asked for by name.
     teams: Option<PathBuf>,
@@ -38,13 +41,14 @@ impl Context {
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
         let teams = global.teams.clone().or_else(|| config.teams.clone());
-        Ok(Context { env, home, config, db, teams })
+        Ok(Context { env, home, config, asked_config: asked, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db"), teams: None }
+        let (home, db) = (home.to_path_buf(), home.join("tally.db"));
+        Context { env, home, config: ConfigFile::default(), asked_config: None, db, teams: None }
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.

@@ -5,23 +5,30 @@ mod chargeback;
 mod context;
 mod demo;
 mod folder;
+mod forward;
+mod holder;
 mod hook;
 mod import;
 mod ledger;
 mod observations;
 mod out;
+mod paint;
 mod price_update;
 mod prices;
 mod report;
 mod seal;
 mod serve;
+mod service;
 mod sessions;
+mod shell;
 mod show;
+mod sockets;
 
 pub use hook::run as hook;
 
 use clap::{Parser, Subcommand};
 use context::Context;
+use paint::Colour;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,6 +68,12 @@ struct Global {
     /// The rules on who pays [default: `teams` in the configuration, else teams.toml in the home]
     #[arg(long, global = true, value_name = "FILE")]
     teams: Option<PathBuf>,
+    /// Say only warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Colours in text for people
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +88,8 @@ enum Command {
 Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the home, switches it off.")]
     Hook,
     Serve(serve::Args),
+    #[command(subcommand)]
+    Service(service::Command),
     Import(import::ImportArgs),
     Sync(import::SyncArgs),
     #[command(subcommand)]
@@ -90,6 +105,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program with the arguments of the process.
@@ -100,6 +117,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return out::usage(&e),
     };
+    out::set_manner(out::Manner { quiet: cli.global.quiet, colour: cli.global.color });
     match dispatch(cli) {
         Ok(code) => code,
         Err(e) => out::failed(&e),
@@ -111,6 +129,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Hook => hook::run(),
         Command::Serve(args) => serve::run(&context()?, &args),
+        Command::Service(command) => service::run(&context()?, &command),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),
         Command::Observations(command) => observations::run(&context()?, &command),
@@ -121,5 +140,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }

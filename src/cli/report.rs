@@ -183,6 +183,7 @@ fn write(report: &Report, format: Format, file: Option<&Path>) -> anyhow::Result
         Format::Json => format::json(report),
     };
     match file {
+        None if format == Format::Table => out::text(&String::from_utf8_lossy(&bytes))?,
         None => out::data(&bytes)?,
         Some(path) => write_file(path, &bytes)?,
     }

@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let found = Sessions::ready(context, args.no_import)?.one(&args.id)?;
-    out::data(report::show(&found.session, &found.lines, &found.shares).as_bytes())?;
+    out::text(&report::show(&found.session, &found.lines, &found.shares))?;
     for line in found.lines.iter().filter(|_| args.responses) {
         out::data(format!("\n{}", report::explain(&found.session, line, &found.observations)).as_bytes())?;
     }

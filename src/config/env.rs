@@ -14,7 +14,7 @@ pub struct Variable {
 }
 
 /// All variables, as the documentation lists them.
-pub const VARIABLES: [Variable; 13] = [
+pub const VARIABLES: [Variable; 16] = [
     Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
     Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
     Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
@@ -28,6 +28,9 @@ pub const VARIABLES: [Variable; 13] = [
     Variable { name: "CI_PROJECT_PATH", what: "the project in GitLab CI: the user becomes ci:<project>" },
     Variable { name: "CODEX_HOME", what: "where Codex keeps its sessions; default ~/.codex" },
     Variable { name: "XDG_STATE_HOME", what: "where the home is if nothing else says so" },
+    Variable { name: "XDG_CONFIG_HOME", what: "where `service install` puts the service's files; default ~/.config" },
+    Variable { name: "NO_COLOR", what: "if set, no colours" },
+    Variable { name: "TERM", what: "dumb: no colours" },
     Variable { name: "HOME", what: "the user's home folder" },
     Variable { name: "USER", what: "the operating system user" },
     Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },

@@ -1,4 +1,5 @@
-//! Reading a public file from the web: the only place that connects to anywhere, and only when the user asks for it.
+//! Reading a public file from the web and passing telemetry on: the only place that connects to anywhere, and only when the
+//! user asks for it.
 
 use anyhow::bail;
 
@@ -6,9 +7,24 @@ use anyhow::bail;
 pub const LIMIT: u64 = 16 * 1024 * 1024;
 
 #[cfg(feature = "remote")]
+mod post;
+#[cfg(feature = "remote")]
 mod web;
 #[cfg(feature = "remote")]
+pub use post::Receiver;
+#[cfg(feature = "remote")]
 pub use web::fetch;
+
+/// What a receiver made of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It has it.
+    Taken,
+    /// Not now; perhaps after this time.
+    Later(Option<std::time::Duration>, String),
+    /// Never.
+    Refused(String),
+}
 
 /// Says what to do where this program was built without the web.
 ///

@@ -27,7 +27,7 @@ pub fn fetch(url: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
     work().map_err(|e| anyhow!("cannot read {url}: {e:#}{}", instead(url)))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -1,6 +1,7 @@
 //! What the sink does besides answering, on a thread with a connection of its own: it applies the journal once the store can be
 //! written again, reads on in spool and transcripts, and does what the store puts off. Its transactions are short, and it takes turns with the writer.
 
+use super::forward::{Noting, Touched};
 use super::report::{Reporter, Warning};
 use super::writer::Turn;
 use crate::collect::Follower;
@@ -62,9 +63,18 @@ impl Drop for Running {
 }
 
 impl Background {
-    pub(super) fn start(self, turn: Turn, reporter: Arc<Reporter>) -> anyhow::Result<Running> {
+    pub(super) fn start(
+        self,
+        turn: Turn,
+        touched: Option<Touched>,
+        reporter: Arc<Reporter>,
+    ) -> anyhow::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
-        let store = Polite { store: Box::new(self.open.later()), turn, stop: Arc::clone(&stop) };
+        let store: Box<dyn Store> = match touched {
+            Some(touched) => Box::new(Noting { store: Box::new(self.open.later()), touched }),
+            None => Box::new(self.open.later()),
+        };
+        let store = Polite { store, turn, stop: Arc::clone(&stop) };
         let home = self.home.clone();
         let follower = self.follow.map(|f| Follower::new(self.home, f.codex_homes, f.os_user));
         let mut work = Work { home, store, follower, reporter, busy: 0 };

@@ -48,7 +48,11 @@ async fn serve(
     let gzip = body::is_gzip(&head.headers)?;
     if signal != Signal::Logs {
         // Nothing of these is kept; they are taken because an exporter that is refused tells its user nothing useful.
-        body::read(body, &sink.options, false).await?;
+        let keep = sink.forward.is_some();
+        let bytes = body::read(body, &sink.options, keep).await?;
+        if keep {
+            intake::pass_on(sink, signal, encoding, gzip, Bytes::from(bytes)).await;
+        }
         return Ok((signal, otlp::success(encoding)));
     }
     let announced = body.size_hint().upper().map(|n| usize::try_from(n).unwrap_or(usize::MAX));

@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/cost-csv.md",
     "docs/prices.md",
     "docs/scenarios.md",
+    "docs/service.md",
     "docs/teams.md",
     "hooks/config.toml",
 ];
@@ -34,7 +35,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 5] = ["report", "prices", "observations", "ledger", "attribution"];
+const GROUPS: [&str; 6] = ["report", "prices", "observations", "ledger", "attribution", "service"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -83,6 +84,9 @@ fn every_command_has_help_with_an_example() {
     let commands = [
         "hook",
         "serve",
+        "service install",
+        "service remove",
+        "service print",
         "import",
         "sync",
         "observations export",
@@ -105,6 +109,8 @@ fn every_command_has_help_with_an_example() {
         "prices check",
         "prices update",
         "demo",
+        "completions",
+        "man",
     ];
     for command in commands {
         let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();

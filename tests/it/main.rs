@@ -13,6 +13,8 @@ mod examples;
 mod explain;
 mod follow;
 mod forks;
+#[cfg(feature = "remote")]
+mod forward;
 mod generated;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -30,9 +32,12 @@ mod reference;
 mod replay;
 mod reports;
 mod seals;
+mod service;
 mod sink;
 mod store;
 mod support;
 mod teams;
+#[cfg(all(feature = "tls", feature = "grpc"))]
+mod tls;
 mod transcripts;
 mod unknown;
