@@ -153,6 +153,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         shares,
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
+        kind: kind(c.group, c.thread, c.auxiliary),
         keys,
     }
 }
@@ -246,6 +247,16 @@ fn prompts(root: &Thread<'_>) -> u64 {
     }
 }
 
+fn kind(group: &Group<'_>, thread: &Thread<'_>, auxiliary: bool) -> &'static str {
+    match thread.meta().and_then(|m| m.source.as_deref()) {
+        _ if auxiliary => "auxiliary",
+        _ if thread.id == group.session => "root",
+        Some("review") => "review",
+        Some("guardian") => "guardian",
+        _ => "subagent",
+    }
+}
+
 fn thread_fact(
     group: &Group<'_>,
     thread: &Thread<'_>,
@@ -253,15 +264,9 @@ fn thread_fact(
     auxiliary: bool,
 ) -> ThreadFact {
     let meta = thread.meta();
-    let kind = match meta.and_then(|m| m.source.as_deref()) {
-        _ if auxiliary => "auxiliary",
-        _ if thread.id == group.session => "root",
-        Some(kind @ ("review" | "guardian")) => kind,
-        _ => "subagent",
-    };
     ThreadFact {
         thread: thread.id.clone(),
-        kind: kind.to_string(),
+        kind: kind(group, thread, auxiliary),
         forked_from: meta.and_then(|m| m.forked_from.clone()),
         agent: agents.get(&thread.id).cloned().unwrap_or_default(),
         cli_version: meta.and_then(|m| m.cli_version.clone()),

@@ -38,6 +38,14 @@ pub struct Booked {
     pub sums: Sums,
     /// The tokens without a price.
     pub unpriced_tokens: i64,
+    /// How strong the reason for the team is.
+    pub team_strength: String,
+    /// What the thread is.
+    pub thread_kind: String,
+    /// The labels, as [`super::Labels`] writes them.
+    pub labels: String,
+    /// The price: its model, period, tier and rates; empty if there is none.
+    pub price: String,
 }
 
 impl Booked {
