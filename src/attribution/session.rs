@@ -47,7 +47,7 @@ pub fn subjects(observations: &[Observation]) -> Vec<SessionSubjects> {
 fn beginning<'m>(group: &Group<'m>, providers: &Providers<'m>, client: &'m str) -> Moment<'m> {
     let (time, _) = span(group);
     let provider = group.root().meta().and_then(|m| m.provider.as_deref()).or_else(|| providers.at(time));
-    Moment { time, client, provider }
+    Moment { time, client, provider, told_by: None }
 }
 
 fn session(group: &Group<'_>, options: &Options) -> SessionFact {
@@ -131,7 +131,9 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     );
     let mut keys = j.keys.clone();
     keys.sort_by_key(|(source, _)| Reverse(*source));
-    let (owner, shares) = c.claims.owner(Moment { time: j.time, client: c.client, provider }, &c.options.rules);
+    let told_by = j.otlp.and_then(|r| r.ctx);
+    let moment = Moment { time: j.time, client: c.client, provider, told_by };
+    let (owner, shares) = c.claims.owner(moment, &c.options.rules);
     let keys = keys.into_iter().map(|(_, key)| key).collect();
     ResponseFact {
         thread: c.thread.id.clone(),

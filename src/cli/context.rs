@@ -131,10 +131,11 @@ impl Context {
 
     /// What sessions are computed with.
     pub fn inputs(&self) -> anyhow::Result<Inputs> {
-        let rules = match &self.teams {
+        let mut rules = match &self.teams {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
+        rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
         let book = self.price_book()?;
         let channel = |c| match c {
             ChannelConfig::Api => Channel::Api,

@@ -2,8 +2,9 @@
 
 use super::context::Context;
 use super::out;
+use crate::config::SinkToken;
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
+use crate::serve::{self, Auth, Background, Credential, Follow, Listeners, Options, Stats};
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -87,6 +88,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let ready = || out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
+        credentials: credentials(context),
         allowed_hosts: args.allow_host.clone(),
         background: Some(Background { home: context.home.clone(), open, follow }),
         ..Options::default()
@@ -95,6 +97,15 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let stats = serve::run_until_signal(listeners, Box::new(store), options, warn, ready)?;
     out::talk(&summary(&stats));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The named tokens of the configuration, each by all of its hashes.
+fn credentials(context: &Context) -> Vec<Credential> {
+    let of = |token: &SinkToken| {
+        let credential = |sha256| Credential { name: token.name.clone(), sha256 };
+        token.hashes().map(credential).collect::<Vec<_>>()
+    };
+    context.config.sink_tokens.iter().flat_map(of).collect()
 }
 
 fn summary(s: &Stats) -> String {

@@ -1,5 +1,6 @@
 //! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
 
+use crate::config::tokens::{SinkToken, check_tokens};
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub struct ConfigFile {
     pub teams: Option<PathBuf>,
     /// The user's own prices; a relative path begins where this file is.
     pub prices: Option<PathBuf>,
+    /// Tokens of the sink besides its own, each with a name and, if it has one, an owner.
+    #[serde(rename = "sink_token")]
+    pub sink_tokens: Vec<SinkToken>,
 }
 
 /// A billing channel, as the file names it.
@@ -47,6 +51,7 @@ impl ConfigFile {
                 if let Some(odd) = file.codex_homes.iter().find(|home| !home.is_absolute() && !home.starts_with("~")) {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }
+                check_tokens(&file.sink_tokens).with_context(|| format!("{} is not understood", path.display()))?;
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
                 Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
             }

@@ -166,7 +166,7 @@ pub(super) fn labels(out: &mut String, o: &Owner) -> std::fmt::Result {
         writeln!(out, "  label     {} = {}", terminal_text(name), owner_field(field))?;
     }
     if o.contradicted {
-        writeln!(out, "  claims    contradict the list of members: not believed")?;
+        writeln!(out, "  claims    contradict what is known: not believed")?;
     }
     Ok(())
 }

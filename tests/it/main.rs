@@ -8,6 +8,7 @@ mod chargeback;
 mod command_line;
 mod company;
 mod costs;
+mod credentials;
 mod demo;
 mod documents;
 mod examples;

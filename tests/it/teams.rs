@@ -97,7 +97,7 @@ fn members_come_after_rules_and_before_claims() {
     for says in [
         "members.csv line 2: Alice@example.com is a member; contradicts platform (declared: ",
         "  label     product = gateway (rule 1: user fits alice@*)",
-        "  claims    contradict the list of members: not believed",
+        "  claims    contradict what is known: not believed",
     ] {
         assert!(shown.contains(says), "{shown}");
     }

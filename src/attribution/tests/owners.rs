@@ -180,3 +180,20 @@ fn a_rule_may_use_what_a_daemon_claims_and_is_stronger_than_what_exec_says() {
         assert!(of("sales").strength < Strength::Rule, "{service}");
     }
 }
+
+#[test]
+fn who_delivers_a_record_cannot_make_another_pay_for_it() {
+    // A response that says to be of a thread of another's session, delivered with the token of `a`.
+    let (root, kid) = (thread(1), thread(2));
+    let context_of = |id: u64, name: &str| Context { credential: Some(name.into()), ..telemetry(id, EXEC, &[]) };
+    let mut all = session(Some(context_of(1, "b")), None, Some("exec"));
+    all.extend([child(&kid, &root, "subagent"), context(SourceKind::Otlp, &kid, context_of(7, "a"))]);
+    all.push(with(otlp(&kid, 31, 6), |r| r.ctx = Some(7)));
+    let of = |name: &str| Rule { name: name.into(), team: Some(name.into()), ..Rule::default() };
+    let credentials = ["a", "b"].map(|name| (name.to_string(), of(name))).into();
+    let options = Options { rules: Rules { credentials, ..Rules::default() }, ..Options::default() };
+    let responses = sessions(&all, &options).remove(0).responses;
+    let teams: Vec<_> = responses.iter().map(|r| (r.owner.team.value.as_str(), r.owner.team.strength)).collect();
+    assert_eq!(teams, [("b", Strength::Credential), ("a", Strength::Credential)]);
+    assert!(responses.iter().all(|r| !r.owner.contradicted));
+}
