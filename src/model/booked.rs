@@ -58,6 +58,17 @@ impl Booked {
     }
 }
 
+/// A line in the books: of a sealed month, or a correction that the first open month has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// The month that it is booked in.
+    pub month: BillingPeriod,
+    /// Whether that is sealed.
+    pub is_sealed: bool,
+    /// What is booked.
+    pub line: Booked,
+}
+
 /// What a seal holds of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSession {

@@ -16,7 +16,7 @@ mod usage;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, parse_pico, per_million};
-pub use booked::{Booked, Seal, SealedSession};
+pub use booked::{Booked, Posting, Seal, SealedSession};
 pub use fact::{
     Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
     Unmetered,

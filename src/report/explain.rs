@@ -22,7 +22,8 @@ fn response(out: &mut String, session: &SessionFact, line: &Line) -> std::fmt::R
     let r = &line.response;
     let text = |value: Option<&str>| terminal_text(value.unwrap_or("unknown"));
     writeln!(out, "line {}/{}", session.session, r.line_id())?;
-    writeln!(out, "  class     {} of {}, {}", line.class.name(), line.period, line.status.name())?;
+    let corrects = line.corrects_period.map(|period| format!(", corrects {period}")).unwrap_or_default();
+    writeln!(out, "  class     {} of {}, {}{corrects}", line.class.name(), line.period, line.status.name())?;
     writeln!(out, "  thread    {} ({})", r.thread, r.kind)?;
     writeln!(out, "  turn      {}", text(r.turn.as_deref()))?;
     writeln!(out, "  response  {}", text(r.response_id.as_deref()))?;
