@@ -7,6 +7,7 @@ use crate::config::{self, ChannelConfig, ConfigFile, Env};
 use crate::ledger::Options;
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
+use crate::report::format::terminal_text;
 use crate::store::later::Opener;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, journal, spool};
@@ -137,6 +138,9 @@ impl Context {
         };
         rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
         let book = self.price_book()?;
+        for passed in book.passed_over() {
+            out::talk(&format!("warning: {}: {}", self.prices_path().display(), terminal_text(&passed)));
+        }
         let channel = |c| match c {
             ChannelConfig::Api => Channel::Api,
             ChannelConfig::Chatgpt => Channel::Chatgpt,

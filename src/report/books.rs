@@ -63,7 +63,7 @@ fn figures(out: &mut String, b: &Booked) -> std::fmt::Result {
 
 fn tokens(b: &Booked) -> String {
     let t = &b.tokens;
-    let [input, cached, written, output, reasoning] = t.all().map(|n| thousands(n));
+    let [input, cached, written, output, reasoning] = t.all().map(thousands);
     format!("input {input} (cached {cached}, cache write {written}), output {output} (reasoning {reasoning})")
 }
 
