@@ -197,3 +197,34 @@ fn who_delivers_a_record_cannot_make_another_pay_for_it() {
     assert_eq!(teams, [("b", Strength::Credential), ("a", Strength::Credential)]);
     assert!(responses.iter().all(|r| !r.owner.contradicted));
 }
+
+#[test]
+fn whatever_claims_another_owner_than_the_credential_is_told() {
+    let of_a = Rule { name: "a".into(), team: Some("a".into()), ..Rule::default() };
+    let rules = Rules { credentials: [("a".to_string(), of_a)].into(), ..Rules::default() };
+    let options = Options { rules, ..Options::default() };
+    let by_a = |service: &str, claim: &[(&str, &str)]| Context {
+        credential: Some("a".into()),
+        ..telemetry(1, service, claim)
+    };
+    let header = Context { team_header: Some("b".into()), ..by_a(EXEC, &[]) };
+    let (yes, no) = ([("team.id", "%41")], [("department", "b")]);
+    for (name, otlp, hook, contradicted) in [
+        ("nothing claimed", by_a(EXEC, &[]), None, false),
+        ("the same in another case", by_a(EXEC, &yes), None, false),
+        ("another team", by_a(EXEC, &no), None, true),
+        ("another in the header", header, None, true),
+        ("a daemon's", by_a(DAEMON, &no), None, true),
+        ("the hook's", by_a(EXEC, &[]), Some(environment(2, &no)), true),
+        ("behind the hook's own", by_a(EXEC, &no), Some(environment(2, &yes)), true),
+        ("what is not decided", by_a(EXEC, &[("project", "p")]), None, false),
+    ] {
+        let owner = sessions(&session(Some(otlp), hook, None), &options).remove(0).responses.remove(0).owner;
+        assert_eq!((owner.team.value.as_str(), owner.team.strength), ("a", Strength::Credential), "{name}");
+        assert_eq!(
+            (owner.contradicted, owner.team.why.contains("contradicts")),
+            (contradicted, contradicted),
+            "{name}"
+        );
+    }
+}
