@@ -6,7 +6,7 @@ use super::out;
 use super::sessions::Sessions;
 use crate::model::{BillingPeriod, Seal, Zone};
 use crate::report::Range;
-use crate::report::chargeback::{About, Basis, Chargeback, Month};
+use crate::report::chargeback::{About, Basis, Chargeback, Month, booked_cents};
 use crate::report::format::{notes, thousands};
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -57,6 +57,7 @@ fn sealed(seal: &Seal) -> anyhow::Result<About> {
         rules: hash("rules"),
         default_channel: None,
         seal: Some(seal.sha256.clone()),
+        booked: Some(booked_cents(&said).context("the seal is damaged; `codex-tally ledger verify` says more")?),
     })
 }
 
@@ -78,6 +79,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             rules: inputs.rules_hash().to_string(),
             default_channel: inputs.options().default_channel.map(|channel| channel.name()),
             seal: None,
+            booked: None,
         },
     };
     let files = month.files(&about);

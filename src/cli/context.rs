@@ -7,6 +7,7 @@ use crate::config::{self, ChannelConfig, ConfigFile, Env};
 use crate::ledger::Options;
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
+use crate::report::format::terminal_text;
 use crate::store::later::Opener;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, journal, spool};
@@ -135,11 +136,15 @@ impl Context {
 
     /// What sessions are computed with.
     pub fn inputs(&self) -> anyhow::Result<Inputs> {
-        let rules = match &self.teams {
+        let mut rules = match &self.teams {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
+        rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
         let book = self.price_book()?;
+        for passed in book.passed_over() {
+            out::talk(&format!("warning: {}: {}", self.prices_path().display(), terminal_text(&passed)));
+        }
         let channel = |c| match c {
             ChannelConfig::Api => Channel::Api,
             ChannelConfig::Chatgpt => Channel::Chatgpt,

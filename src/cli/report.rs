@@ -29,7 +29,9 @@ A week at the edge of the chosen days holds only those of its days that were cho
     Weekly(GroupedArgs),
     /// By billing period (UTC calendar month); as CSV, the monthly cost CSV
     #[command(after_help = "Example:
-  codex-tally report monthly -p 2026-10 --format csv --out october.csv")]
+  codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally report monthly --by session,thread,thread_kind
+  codex-tally report monthly --by team,label:product")]
     Monthly(GroupedArgs),
     /// One row a session
     #[command(after_help = "Example:
@@ -39,8 +41,8 @@ A week at the edge of the chosen days holds only those of its days that were cho
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GroupedArgs {
-    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool,
-    /// mcp_server [default: team, project, user, model and, in CSV and JSON, all but session, tool and mcp_server]
+    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool, mcp_server, thread,
+    /// thread_kind, label:NAME [default: team, project, user, model and, in CSV and JSON, the first eight]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dimension)]
     by: Vec<Dimension>,
     #[command(flatten)]
@@ -93,7 +95,7 @@ enum Finding {
 fn dimension(name: &str) -> Result<Dimension, String> {
     Dimension::parse(name).ok_or_else(|| {
         let all: Vec<_> = Dimension::ALL.iter().map(|d| d.name()).collect();
-        format!("choose from {}", all.join(", "))
+        format!("choose from {}, label:NAME", all.join(", "))
     })
 }
 

@@ -4,8 +4,9 @@ use super::context::Context;
 use super::forward::forward;
 use super::out;
 use super::sockets::{Inherited, OnlySink};
+use crate::config::SinkToken;
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Background, Follow, Options, Stats};
+use crate::serve::{self, Auth, Background, Credential, Follow, Options, Stats};
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -114,6 +115,7 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
     let ready = || out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
+        credentials: credentials(context),
         allowed_hosts: args.allow_host.clone(),
         background: Some(Background { home: context.home.clone(), open, follow }),
         forward: forward(context, args.forward.as_deref())?,
@@ -157,6 +159,15 @@ impl Args {
         let files = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         files.map(|(certificate, key)| serve::Tls::read(certificate, key, self.tls_client_ca.as_deref())).transpose()
     }
+}
+
+/// The named tokens of the configuration, each by all of its hashes.
+fn credentials(context: &Context) -> Vec<Credential> {
+    let of = |token: &SinkToken| {
+        let credential = |sha256| Credential { name: token.name.clone(), sha256 };
+        token.hashes().map(credential).collect::<Vec<_>>()
+    };
+    context.config.sink_tokens.iter().flat_map(of).collect()
 }
 
 fn summary(s: &Stats) -> String {

@@ -6,7 +6,8 @@ use crate::attribution;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
 use crate::model::{
-    BillingPeriod, Line, Observation, Seal, SessionFact, SessionRollup, SessionSubjects, Sums, ThreadId, Timestamp,
+    BillingPeriod, Line, Observation, Posting, Seal, SessionFact, SessionRollup, SessionSubjects, Sums, ThreadId,
+    Timestamp,
 };
 use crate::report::Range;
 use crate::report::format::thousands;
@@ -130,6 +131,11 @@ impl Sessions {
             *shares.entry(share.call).or_default() += share.sums;
         }
         Ok(One { shares, session, lines: ledger.lines, observations })
+    }
+
+    /// What the books of sealed months say of a session's lines.
+    pub fn postings(&self, one: &One) -> anyhow::Result<Vec<Posting>> {
+        self.inputs.postings(&one.session.session, &one.lines, &self.store)
     }
 
     /// What rules can look at of these sessions, as at their first moments.

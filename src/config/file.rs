@@ -1,5 +1,6 @@
 //! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
 
+use crate::config::tokens::{SinkToken, check_tokens};
 use anyhow::Context;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct ConfigFile {
     pub prices: Option<PathBuf>,
     /// Where the sink passes on what it receives.
     pub forward: Option<ForwardConfig>,
+    /// Tokens of the sink besides its own, each with a name and, if it has one, an owner.
+    #[serde(rename = "sink_token")]
+    pub sink_tokens: Vec<SinkToken>,
 }
 
 /// Where the sink passes on what it receives.
@@ -93,6 +97,7 @@ impl ConfigFile {
                 if let Some(odd) = file.codex_homes.iter().find(|home| !home.is_absolute() && !home.starts_with("~")) {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }
+                check_tokens(&file.sink_tokens).with_context(|| format!("{} is not understood", path.display()))?;
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
                 Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
             }

@@ -4,10 +4,12 @@ mod env;
 mod file;
 mod members;
 mod teams;
+mod tokens;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile, ForwardConfig};
 pub use teams::read_teams;
+pub use tokens::SinkToken;
 
 use std::path::{Path, PathBuf};
 

@@ -1,16 +1,15 @@
 //! The artifact of a sealed month: its lines as CSV, and what `seal.json` says of them. Made from what is stored of each session,
 //! in the order of sessions, so that anybody can make it again and compare.
 
-use crate::model::{BillingPeriod, Booked, Channel, SealedSession, Sums, TokenSums, format_pico, largest_remainder};
+use crate::model::{
+    BillingPeriod, Booked, CENT, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico, largest_remainder,
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// A cent, in pico-units.
-const CENT: i128 = 10_000_000_000;
-
 /// The columns of `lines.csv`.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 38] = [
     "line",
     "session_id",
     "thread_id",
@@ -46,6 +45,9 @@ pub const COLUMNS: [&str; 35] = [
     "reported_list_usd",
     "unpriced_tokens",
     "unpriced",
+    "team_strength",
+    "thread_kind",
+    "price",
 ];
 
 /// A line of `lines.csv`, as fields; foreign text is as it is, whoever shows it makes it safe.
@@ -59,6 +61,7 @@ pub fn fields(session: &str, b: &Booked) -> Vec<String> {
     all.extend(counts.map(|n| n.to_string()));
     all.extend(b.sums.all().map(|sum| sum.map(format_pico).unwrap_or_default()));
     all.extend([b.unpriced_tokens.to_string(), b.unpriced.clone()]);
+    all.extend([b.team_strength.clone(), b.thread_kind.clone(), b.price.clone()]);
     all
 }
 
@@ -174,30 +177,20 @@ impl Sealing {
     }
 }
 
-const NAMES: [&str; 7] = [
-    "list_usd",
-    "chatgpt_credits",
-    "api_equivalent_usd",
-    "contract_usd",
-    "tool_fees_usd",
-    "reported_usd",
-    "reported_list_usd",
-];
-
 fn amounts(sums: &Sums) -> Map<String, Value> {
     let of = |(name, sum): (&str, Option<i128>)| sum.map(|sum| (name.to_string(), format_pico(sum).into()));
-    NAMES.into_iter().zip(sums.all()).filter_map(of).collect()
+    Sums::NAMES.into_iter().zip(sums.all()).filter_map(of).collect()
 }
 
 /// Each owner's exact amounts, and what is booked of them in cents: these add up to the total in cents.
 fn owners(owners: &BTreeMap<[String; 3], Sums>) -> Vec<Value> {
     let mut booked: Vec<Map<String, Value>> = vec![Map::new(); owners.len()];
-    for (at, name) in NAMES.into_iter().enumerate() {
+    for (at, name) in Sums::NAMES.into_iter().enumerate() {
         let of: Vec<(usize, i128)> =
             owners.values().enumerate().filter_map(|(i, sums)| Some((i, sums.all()[at]?))).collect();
         let exact: Vec<i128> = of.iter().map(|(_, sum)| *sum).collect();
         for ((i, _), cents) in of.iter().zip(largest_remainder(&exact, CENT)) {
-            booked[*i].insert(name.to_string(), two_decimals(cents).into());
+            booked[*i].insert(name.to_string(), format_cents(cents).into());
         }
     }
     let owner = |(([team, cost_centre, channel], sums), booked): ((&[String; 3], &Sums), Map<String, Value>)| {
@@ -205,12 +198,6 @@ fn owners(owners: &BTreeMap<[String; 3], Sums>) -> Vec<Value> {
         json!({"team": team, "cost_centre": cost_centre, "channel": channel, "unit": basis, "exact": amounts(sums), "booked": booked})
     };
     owners.iter().zip(booked).map(owner).collect()
-}
-
-fn two_decimals(pico: i128) -> String {
-    let cents = pico / CENT;
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
 }
 
 fn record(fields: &[String]) -> Vec<u8> {

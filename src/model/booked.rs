@@ -38,6 +38,14 @@ pub struct Booked {
     pub sums: Sums,
     /// The tokens without a price.
     pub unpriced_tokens: i64,
+    /// How strong the reason for the team is.
+    pub team_strength: String,
+    /// What the thread is.
+    pub thread_kind: String,
+    /// The labels, as [`super::Labels`] writes them.
+    pub labels: String,
+    /// The price: its model, period, tier and rates; empty if there is none.
+    pub price: String,
 }
 
 impl Booked {
@@ -48,6 +56,17 @@ impl Booked {
             && self.sums.without_zeros() == Sums::default()
             && self.unpriced_tokens == 0
     }
+}
+
+/// A line in the books: of a sealed month, or a correction that the first open month has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// The month that it is booked in.
+    pub month: BillingPeriod,
+    /// Whether that is sealed.
+    pub is_sealed: bool,
+    /// What is booked.
+    pub line: Booked,
 }
 
 /// What a seal holds of one session.

@@ -15,10 +15,11 @@ mod time;
 mod usage;
 mod zone;
 
-pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
-pub use booked::{Booked, Seal, SealedSession};
+pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, parse_pico, per_million};
+pub use booked::{Booked, Posting, Seal, SealedSession};
 pub use fact::{
-    Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
+    Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
+    Unmetered,
 };
 pub use ids::{SourceKind, ThreadId, uuid_v7_millis};
 pub use line::{Channel, Line, LineClass, Priced, RateUsed, Status, Unpriced};
@@ -28,10 +29,11 @@ pub use observation::{
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use rollup::{
-    CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow, UsageRow,
+    CoverageRow, Keys, Labels, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow,
+    UnmeteredRow, UsageRow,
 };
 pub use rule::{Days, Matcher, Rule, Rules, SessionSubjects, Subject};
-pub use split::{largest_remainder, round_half_even, split};
+pub use split::{CENT, cents_of_total, largest_remainder, round_half_even, split};
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};

@@ -21,6 +21,8 @@ pub struct PriceBook {
     pub(super) providers: BTreeSet<String>,
     /// Negotiated prices by model.
     pub(super) contract: BTreeMap<String, Model>,
+    /// Entries of a user's own file that the built-in list knows better: what they are of, and why.
+    pub(super) passed: Vec<(String, String)>,
     pub(super) hash: String,
 }
 

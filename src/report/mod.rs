@@ -1,5 +1,6 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
+mod books;
 pub mod chargeback;
 mod coverage;
 mod days;
@@ -13,6 +14,7 @@ mod show;
 mod suggest;
 mod table;
 
+pub use books::books;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};

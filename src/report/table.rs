@@ -36,6 +36,8 @@ pub enum Cell {
     Count(i64),
     /// Pico-units.
     Amount(i128),
+    /// Pico-units of whole cents, which are written with two digits.
+    Cents(i128),
 }
 
 /// A report.

@@ -1,6 +1,7 @@
 //! What both doors do with a request: who sent it, what is in it, and that it is on disk before it is answered.
 
 use super::forward::Parcel;
+use super::guard::Caller;
 use super::refusal::Refusal;
 use super::report::Warning;
 use super::{Sink, body, guard};
@@ -43,19 +44,20 @@ pub(super) fn check_caller(sink: &Sink, head: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses who has no token, and warns the user: Codex does not.
-pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<(), Refusal> {
-    if guard::is_authorized(&sink.options.auth, headers) {
-        return Ok(());
+/// Refuses who has no token, and warns the user: Codex does not. Says whose it is.
+pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    if let Some(caller) = guard::caller(&sink.options.auth, &sink.options.credentials, headers) {
+        return Ok(caller);
     }
     sink.reporter.warn(Warning::Unauthorized, 1, "");
     Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is missing or wrong").with(WWW_AUTHENTICATE, "Bearer"))
 }
 
-/// What the headers, or the metadata, say of the records.
-pub(super) fn client(headers: &HeaderMap) -> ClientHeaders {
+/// What the headers, or the metadata, say of the records, and the token that they came with.
+pub(super) fn client(headers: &HeaderMap, caller: Caller) -> ClientHeaders {
     let text = headers.get("x-team").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    ClientHeaders { team: text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string) }
+    let team = text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string);
+    ClientHeaders { team, credential: caller.credential }
 }
 
 /// Decodes logs and stores them. Returns the answer once they are on disk.

@@ -70,11 +70,22 @@ impl fmt::Debug for Auth {
     }
 }
 
+/// A token that has a name, and of which only the hash is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The name that is kept with what it delivers.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: [u8; 32],
+}
+
 /// How the sink is run. Every limit has a default that Codex 0.169 never comes near.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Who may send.
     pub auth: Auth,
+    /// Others who may send, each known by a token of its own.
+    pub credentials: Vec<Credential>,
     /// Host names and addresses, without a port, by which the sink may be called besides `127.0.0.1`, `[::1]`,
     /// `localhost` and the address it listens on.
     pub allowed_hosts: Vec<String>,
@@ -110,6 +121,7 @@ impl Default for Options {
         const MIB: usize = 1 << 20;
         Options {
             auth: Auth::None,
+            credentials: Vec::new(),
             allowed_hosts: Vec::new(),
             max_body_bytes: 64 * MIB,
             max_wire_bytes: 16 * MIB,

@@ -7,6 +7,8 @@ mod cache;
 mod chargeback;
 mod command_line;
 mod company;
+mod costs;
+mod credentials;
 mod demo;
 mod documents;
 mod examples;

@@ -50,6 +50,7 @@ pub(super) fn context(resource: &Attributes<'_>, record: &Record<'_>, headers: &
         email: field("user.email"),
         account: field("user.account_id"),
         team_header: headers.team.as_deref().map(|team| cut(team, MAX_VALUE).to_string()),
+        credential: headers.credential.clone(),
         os_user: None,
         host: field("host.name"),
         attributes,
@@ -66,6 +67,7 @@ fn content_hash(context: &Context) -> u64 {
         ("email", &context.email),
         ("account", &context.account),
         ("team_header", &context.team_header),
+        ("credential", &context.credential),
         ("host", &context.host),
     ];
     let mut key = KeyBuilder::new("ctx-content");

@@ -29,6 +29,8 @@ const MAX_OUTPUT: usize = 16 * 1024;
 pub struct ClientHeaders {
     /// `X-Team`, set in the exporter's configuration.
     pub team: Option<String>,
+    /// The name of the token that the request was let in with, if that has one.
+    pub credential: Option<String>,
 }
 
 /// What a request holds.

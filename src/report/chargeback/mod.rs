@@ -2,16 +2,19 @@
 //! month gives the same bytes everywhere.
 
 mod basis;
+mod cents;
 mod chart;
 mod files;
 mod manifest;
 mod page;
 mod statement;
+mod strength;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use basis::Basis;
+pub use cents::{BookedCents, booked_cents};
 pub use manifest::{MANIFEST, written};
 
 use super::days::Days;
@@ -49,6 +52,8 @@ pub struct About {
     pub default_channel: Option<&'static str>,
     /// The hash of the month's seal, if it is sealed.
     pub seal: Option<String>,
+    /// What the seal booked in cents.
+    pub booked: Option<BookedCents>,
 }
 
 /// A chargeback in the making.

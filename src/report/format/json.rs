@@ -1,8 +1,9 @@
 //! JSON, schema 1: token counts are integers, amounts are strings with exactly 12 decimals, what is missing is `null`.
 
-use crate::model::{Coverage, format_pico};
+use crate::model::{Cost, Coverage, Sums, format_cents, format_pico};
 use crate::report::{Cell, Column, Range, Report};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use std::collections::BTreeMap;
 
 /// The whole report.
 pub fn json(report: &Report) -> Vec<u8> {
@@ -85,7 +86,32 @@ impl Serialize for Row<'_> {
                 Cell::Text(text) => map.serialize_entry(key, text)?,
                 Cell::Count(n) => map.serialize_entry(key, n)?,
                 Cell::Amount(pico) => map.serialize_entry(key, &format_pico(*pico))?,
+                Cell::Cents(pico) => map.serialize_entry(key, &format_cents(*pico))?,
             }
+        }
+        map.end()
+    }
+}
+
+/// Costs by a name, the amounts that there are of each.
+struct Costs<'a>(&'a BTreeMap<String, Cost>);
+
+impl Serialize for Costs<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, cost)| (name, CostJson(cost))))
+    }
+}
+
+struct CostJson<'a>(&'a Cost);
+
+impl Serialize for CostJson<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("responses", &self.0.responses)?;
+        map.serialize_entry("total_tokens", &self.0.tokens)?;
+        map.serialize_entry("unpriced_tokens", &self.0.unpriced_tokens)?;
+        for (name, sum) in Sums::NAMES.into_iter().zip(self.0.sums.all()) {
+            map.serialize_entry(name, &sum.map(format_pico))?;
         }
         map.end()
     }
@@ -104,10 +130,12 @@ impl Serialize for CoverageJson<'_> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("responses_by_source", &c.responses_by_source)?;
         map.serialize_entry("unmetered_attempts", &c.unmetered_attempts)?;
+        map.serialize_entry("unmetered_by_model", &c.unmetered_by_model)?;
         map.serialize_entry("unpriced_responses", &c.unpriced_responses)?;
         map.serialize_entry("unpriced_reasons", &c.unpriced_reasons)?;
         map.serialize_entry("unattributed_responses", &c.unattributed_responses)?;
         map.serialize_entry("responses_by_team_strength", &c.responses_by_team_strength)?;
+        map.serialize_entry("cost_by_team_strength", &Costs(&c.cost_by_team_strength))?;
         map.serialize_entry("contradicted_responses", &c.contradicted_responses)?;
         map.serialize_entry("assumed_provider", &c.assumed_provider)?;
         map.serialize_entry("stale_price", &c.stale_price)?;

@@ -2,7 +2,7 @@
 
 use super::fit::fit;
 use super::terminal_text;
-use crate::model::{Coverage, UNATTRIBUTED, Unpriced, round_half_even};
+use crate::model::{Cost, Coverage, Strength, UNATTRIBUTED, Unpriced, round_half_even};
 use crate::report::{Cell, Column, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 use std::collections::BTreeMap;
@@ -87,6 +87,7 @@ fn cell(cell: &Cell, column: &Column) -> String {
         Cell::Text(text) => terminal_text(brief(column.name, text)),
         Cell::Count(n) => thousands(*n),
         Cell::Amount(pico) => amount(*pico),
+        Cell::Cents(pico) => rounded(*pico, 2),
     }
 }
 
@@ -98,7 +99,7 @@ fn aligned(text: &str, kind: Kind) -> TableCell {
 /// Enough of an id for `show`, and of a moment for people.
 fn brief<'a>(column: &str, text: &'a str) -> &'a str {
     match column {
-        "session_id" => text.get(text.len().saturating_sub(12)..).unwrap_or(text),
+        "session_id" | "thread_id" => text.get(text.len().saturating_sub(12)..).unwrap_or(text),
         "started" => text.get(..19).unwrap_or(text),
         _ => text,
     }
@@ -146,8 +147,8 @@ pub fn notes(c: &Coverage) -> Vec<String> {
         "" => "seen by: no responses".to_string(),
         sources => format!("seen by: {sources}"),
     }];
-    if c.responses_by_team_strength.keys().any(|strength| strength != UNATTRIBUTED) {
-        notes.push(format!("team known by: {}", list(&c.responses_by_team_strength)));
+    if c.cost_by_team_strength.keys().any(|strength| strength != UNATTRIBUTED) {
+        notes.push(format!("team known by: {}", by_strength(c).join("; ")));
     }
     let mut note = |n: i64, text: &str| {
         if n > 0 {
@@ -164,7 +165,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     );
     note(
         c.contradicted_responses,
-        "responses that claim another team, cost centre or user than the list of members has: not believed",
+        "responses that claim another team, cost centre, project or user than their credential or the list of members has: not believed",
     );
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
@@ -181,6 +182,22 @@ pub fn notes(c: &Coverage) -> Vec<String> {
         notes.push("hint: write channel = \"api\" or channel = \"chatgpt\" into config.toml in the home".into());
     }
     notes
+}
+
+/// What is known of each team by what, the strongest reason first: responses and amounts, each unit on its own.
+fn by_strength(c: &Coverage) -> Vec<String> {
+    let known = Strength::ALL.iter().filter_map(|s| Some((s, c.cost_by_team_strength.get(s.name())?)));
+    let one = |(strength, cost): (&Strength, &Cost)| {
+        let mut text = format!("{} {}", strength.name(), thousands(cost.responses));
+        let units = [(cost.sums.list_usd, "USD"), (cost.sums.credits, "credits")];
+        let amounts: Vec<_> =
+            units.iter().filter_map(|(sum, unit)| Some(format!("{} {unit}", amount((*sum)?)))).collect();
+        if !amounts.is_empty() {
+            text.push_str(&format!(" ({})", amounts.join(", ")));
+        }
+        text
+    };
+    known.map(one).collect()
 }
 
 #[cfg(test)]
