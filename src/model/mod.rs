@@ -1,12 +1,15 @@
 //! The nouns of the ledger. Pure: no clock, environment, file, socket or thread; nothing here knows where data comes from.
 
 mod amount;
+mod bill;
 mod booked;
+mod charge;
 mod fact;
 mod ids;
 mod line;
 mod observation;
 mod owner;
+mod pico;
 mod rollup;
 mod rule;
 mod split;
@@ -16,7 +19,9 @@ mod usage;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
+pub use bill::{Bill, BillingFile, Covered, Standing};
 pub use booked::{Booked, Seal, SealedSession};
+pub use charge::{BillingSource, Charge, ChargeId, ChargeKind, Currency, Money, Origin, Quantity};
 pub use fact::{
     Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
 };
@@ -27,6 +32,7 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use pico::Pico;
 pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow, UsageRow,
 };

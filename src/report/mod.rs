@@ -1,5 +1,6 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
+pub mod billing;
 pub mod chargeback;
 mod coverage;
 mod days;
@@ -7,6 +8,7 @@ mod decided;
 mod explain;
 pub mod format;
 mod grouped;
+mod listing;
 mod measures;
 mod sessions;
 mod show;
@@ -16,6 +18,7 @@ mod table;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};
+pub use listing::Listing;
 pub use sessions::Sessions;
 pub use show::show;
 pub use suggest::Suggest;

@@ -34,7 +34,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 5] = ["report", "prices", "observations", "ledger", "attribution"];
+const GROUPS: [&str; 6] = ["billing", "report", "prices", "observations", "ledger", "attribution"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -100,6 +100,9 @@ fn every_command_has_help_with_an_example() {
         "ledger explain",
         "attribution test",
         "attribution suggest",
+        "billing import",
+        "billing list",
+        "billing remove",
         "prices show",
         "prices list",
         "prices check",

@@ -1,0 +1,5 @@
+//! What was billed, as listings.
+
+mod charges;
+
+pub use charges::{charges, files};
