@@ -1,5 +1,6 @@
 //! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
 
+use super::billing::BillingConfig;
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub struct ConfigFile {
     pub teams: Option<PathBuf>,
     /// The user's own prices; a relative path begins where this file is.
     pub prices: Option<PathBuf>,
+    /// How bills are read, spread and fetched.
+    pub billing: BillingConfig,
 }
 
 /// A billing channel, as the file names it.

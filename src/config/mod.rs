@@ -1,10 +1,12 @@
 //! Paths, environment and the configuration file. Precedence: flag, environment, file, default.
 
+mod billing;
 mod env;
 mod file;
 mod members;
 mod teams;
 
+pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile};
 pub use teams::read_teams;

@@ -1,5 +1,6 @@
 //! The nouns of the ledger. Pure: no clock, environment, file, socket or thread; nothing here knows where data comes from.
 
+mod allocation;
 mod amount;
 mod bill;
 mod booked;
@@ -18,6 +19,7 @@ mod time;
 mod usage;
 mod zone;
 
+pub use allocation::{Allocated, Method, Share, ShareClass};
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
 pub use bill::{Bill, BillingFile, Covered, Standing};
 pub use booked::{Booked, Seal, SealedSession};

@@ -102,6 +102,7 @@ fn every_command_has_help_with_an_example() {
         "attribution suggest",
         "billing import",
         "billing list",
+        "billing allocate",
         "billing remove",
         "prices show",
         "prices list",

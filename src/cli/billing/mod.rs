@@ -1,5 +1,6 @@
 //! `billing`: what was really billed.
 
+mod allocate;
 mod import;
 
 use super::context::{Context, write_file};
@@ -32,6 +33,15 @@ and invoice rows in the CSV of docs/billing.md. A row of the same time and keys 
   codex-tally billing list --files
   codex-tally billing list --format csv --out charges.csv")]
     List(ListArgs),
+    /// Spread what was billed for a month over those who used it
+    #[command(after_help = "Examples:
+  codex-tally billing allocate -p 2026-10
+  codex-tally billing allocate -p 2026-10 --method tokens --format csv --out allocated.csv
+  codex-tally billing allocate -p 2026-10 --detail --format json
+
+The parts of each charge add up to it, to the last unit. Seats that nobody used, and usage that was billed and not observed, are rows
+of their own. Without --method each kind of charge has its own: docs/billing.md.")]
+    Allocate(allocate::Args),
     /// Forget a file, for example one that was imported for the wrong account
     #[command(after_help = "Example:
   codex-tally billing remove 3f2a9c417be0
@@ -93,6 +103,7 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     match command {
         Command::Import(args) => import::run(context, args),
         Command::List(args) => list(context, args),
+        Command::Allocate(args) => allocate::run(context, args),
         Command::Remove(args) => import::remove(context, args),
     }
 }
