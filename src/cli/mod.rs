@@ -13,6 +13,7 @@ mod observations;
 mod out;
 mod price_update;
 mod prices;
+mod reconcile;
 mod report;
 mod seal;
 mod serve;
@@ -90,6 +91,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Attribution(attribution::Command),
     #[command(subcommand)]
     Billing(billing::Command),
+    Reconcile(reconcile::Args),
     #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
@@ -123,6 +125,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Billing(command) => billing::run(&context()?, &command),
+        Command::Reconcile(args) => reconcile::run(&context()?, &args),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
     }

@@ -92,6 +92,8 @@ impl Standing {
 pub struct Bill {
     /// In the order of their files, and in each of its rows.
     pub charges: Vec<(Charge, Standing)>,
+    /// What the files tell of.
+    pub covers: Vec<Covered>,
 }
 
 impl Bill {
@@ -123,7 +125,8 @@ impl Bill {
                 None => Standing::Counted,
             })
             .collect();
-        let mut bill = Bill { charges: charges.into_iter().zip(standing).collect() };
+        let covers = files.iter().flat_map(|file| file.covers.iter().cloned()).collect();
+        let mut bill = Bill { charges: charges.into_iter().zip(standing).collect(), covers };
         bill.find_details(files);
         bill
     }

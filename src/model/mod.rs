@@ -11,6 +11,7 @@ mod line;
 mod observation;
 mod owner;
 mod pico;
+mod reconciled;
 mod rollup;
 mod rule;
 mod split;
@@ -35,6 +36,7 @@ pub use observation::{
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
 pub use pico::Pico;
+pub use reconciled::{Difference, Measured, ReconcileKey, Reconciled};
 pub use rollup::{
     CoverageRow, Keys, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow, UsageRow,
 };

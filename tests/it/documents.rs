@@ -104,6 +104,7 @@ fn every_command_has_help_with_an_example() {
         "billing list",
         "billing allocate",
         "billing remove",
+        "reconcile",
         "prices show",
         "prices list",
         "prices check",

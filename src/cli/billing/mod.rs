@@ -3,6 +3,8 @@
 mod allocate;
 mod import;
 
+pub(super) use allocate::{Month, plan};
+
 use super::context::{Context, write_file};
 use super::out;
 use super::report::Format;
@@ -74,6 +76,10 @@ pub(super) struct Output {
 }
 
 impl Output {
+    pub fn is(&self, format: Format) -> bool {
+        self.format == format
+    }
+
     pub fn write(&self, listing: &Listing) -> anyhow::Result<()> {
         let bytes = match self.format {
             Format::Table => listing.table(if self.out.is_none() { out::width() } else { None }),

@@ -7,7 +7,7 @@ mod table;
 mod wire;
 mod workspace;
 
-use crate::model::{Charge, Covered};
+use crate::model::{BillingSource, Charge, Covered};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -112,7 +112,8 @@ fn no_row_twice(charges: &[Charge]) -> Result<(), Refused> {
     problems.none()
 }
 
-/// Neighbouring times put together.
+/// Neighbouring times put together. A workspace's export has no rows of days on which nobody did anything: between its first
+/// and its last day it tells of all.
 fn joined(mut covers: Vec<Covered>) -> Vec<Covered> {
     covers.sort();
     covers.dedup();
@@ -121,7 +122,7 @@ fn joined(mut covers: Vec<Covered>) -> Vec<Covered> {
         match all.last_mut() {
             Some(last)
                 if (last.source, &last.account, &last.invoice) == (next.source, &next.account, &next.invoice)
-                    && next.start <= last.end =>
+                    && (next.start <= last.end || next.source == BillingSource::Workspace) =>
             {
                 last.end = last.end.max(next.end);
             }

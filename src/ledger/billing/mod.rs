@@ -3,12 +3,15 @@
 mod allocate;
 mod observed;
 mod pool;
+mod reconcile;
 mod seats;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use allocate::allocate;
 pub use observed::{Observed, ObservedRow};
+pub use reconcile::{Dims, Reconciliation, reconcile};
 
 use crate::model::{Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
 use crate::pricing::PriceBook;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Bill, BillingFile, BillingPeriod, BillingSource, Channel, Covered, Currency, Day, Money, Origin, Pico, Quantity,
-    Share, ShareClass, Timestamp, TokenSums,
+    Bill, BillingFile, BillingPeriod, BillingSource, Channel, Covered, Currency, Day, Difference, Measured, Money,
+    Origin, Pico, Quantity, Reconciled, Share, ShareClass, Timestamp, TokenSums,
 };
 use proptest::prelude::*;
 
@@ -147,6 +147,90 @@ fn fixed_weights_are_those_of_the_configuration() {
     assert_eq!(brief(&all[0].shares), [("allocated", "a", nobody, -7), ("allocated", "b", nobody, -3)]);
 }
 
+/// The whole sum by reason, of tokens of a kind or of an amount.
+fn parts(rows: &[Reconciled], measured: &Measured) -> Vec<(&'static str, i128)> {
+    let mut sums: BTreeMap<Difference, i128> = BTreeMap::new();
+    for (why, part) in rows.iter().filter(|row| row.measured == *measured).flat_map(|row| &row.parts) {
+        *sums.entry(*why).or_default() += part;
+    }
+    sums.into_iter().map(|(why, part)| (why.name(), part)).collect()
+}
+
+fn billed_tokens(row: u64, tier: &str, input: i64, output: i64) -> Charge {
+    let mut tokens = charge(BillingSource::Usage, ChargeKind::Usage, row, day(2), day(2));
+    tokens.usage = Some(TokenSums { input, output, ..TokenSums::default() });
+    (tokens.model, tokens.tier) = (Some("gpt-6.1-sol-2026-09-29".into()), Some(tier.into()));
+    tokens
+}
+
+fn cost(row: u64, pico: i128) -> Charge {
+    let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, row, day(2), day(2));
+    (cost.money, cost.line_item) = (usd(pico), Some("gpt-6.1-sol, all".into()));
+    cost
+}
+
+/// 1000 tokens of input at 2 USD (fast: 4) and 100 of output at 10 (fast: 20) per million.
+fn sent(tier: &str) -> Observed {
+    let mut observed = Observed::new(month());
+    let mut row = observed_row("a", "ann", Channel::Api, 0);
+    row.tokens = TokenSums { input: 1000, output: 100, ..TokenSums::default() };
+    row.tier = tier.into();
+    row.list_usd = if tier == "priority" { 6_000_000_000 } else { 3_000_000_000 };
+    observed.insert(day(2), row);
+    observed
+}
+
+fn reconciled(charges: Vec<Charge>, observed: &Observed, uplift: u8) -> Reconciliation {
+    with_plan(None, &BTreeMap::new(), |plan| reconcile(&bill(charges), observed, plan, uplift))
+}
+
+#[test]
+fn differences_have_their_reasons() {
+    let money = Measured::Money("USD".into());
+    let input = Measured::Tokens("uncached_input");
+    let standard = |input, output| billed_tokens(1, "standard", input, output);
+    // Equal.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_000_000_000)], &sent("standard"), 0);
+    assert!(made.rows.iter().all(|row| row.parts.is_empty()), "{made:?}");
+    assert!(made.notes.contains(&"tokens are compared by day, model, tier, on 1 days".to_string()), "{:?}", made.notes);
+    // Asked for fast, served and billed as standard.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_000_000_000)], &sent("priority"), 0);
+    let moved: Vec<_> = made.rows.iter().filter(|row| row.measured == input).map(|row| row.parts.clone()).collect();
+    assert_eq!(moved, [vec![(Difference::Tier, -1000)], vec![(Difference::Tier, 1000)]]);
+    assert_eq!(parts(&made.rows, &money), [("tier", -3_000_000_000)]);
+    // Half of it was not observed.
+    let made = reconciled(vec![standard(2000, 200), cost(2, 6_000_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &input), [("not_observed", 1000)]);
+    assert_eq!(parts(&made.rows, &money), [("not_observed", 3_000_000_000)]);
+    // The same tokens, at another price, and in a region that costs more.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 2_400_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &money), [("price", -600_000_000)]);
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_300_000_000)], &sent("standard"), 10);
+    assert_eq!(parts(&made.rows, &money), [("region", 300_000_000)]);
+    // Without tokens it is only known how much.
+    let made = reconciled(vec![cost(2, 2_000_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &money), [("over_observed", -1_000_000_000)]);
+    let mut unpriced = sent("standard");
+    unpriced.insert(
+        day(2),
+        ObservedRow { unpriced_tokens: 5, model: "new".into(), ..observed_row("a", "ann", Channel::Api, 0) },
+    );
+    let mut new = cost(2, 50);
+    new.model = Some("new".into());
+    let made = reconciled(vec![cost(3, 3_000_000_000), new], &unpriced, 0);
+    assert_eq!(parts(&made.rows, &money), [("unpriced", 50)]);
+}
+
+#[test]
+fn days_that_no_export_tells_of_are_not_compared() {
+    let mut observed = sent("standard");
+    observed.insert(day(9), observed_row("a", "ann", Channel::Api, UNIT));
+    let made = reconciled(vec![billed_tokens(1, "standard", 1000, 100), cost(2, 3_000_000_000)], &observed, 0);
+    assert!(made.rows.iter().all(|row| row.parts.is_empty()), "{made:?}");
+    let note = "1 responses were observed on days that are in no export of costs: not compared";
+    assert!(made.notes.contains(&note.to_string()), "{:?}", made.notes);
+}
+
 fn kinds() -> impl Strategy<Value = ChargeKind> {
     prop::sample::select(ChargeKind::ALL.to_vec())
 }
@@ -185,6 +269,40 @@ prop_compose! {
 }
 
 proptest! {
+    #[test]
+    fn what_was_observed_and_the_differences_are_what_was_billed(
+        charges in charges(),
+        tokens in prop::collection::vec((0usize..3, 0i64..5_000, 0i64..500), 0..6),
+        observed in usage(),
+        uplift in 0u8..30,
+    ) {
+        let of_tier = |(i, (tier, input, output)): (usize, (usize, i64, i64))| {
+            billed_tokens(100 + i as u64, ["standard", "priority", "flex"][tier], input, output)
+        };
+        let tokens: Vec<Charge> = tokens.into_iter().enumerate().map(of_tier).collect();
+        let all = bill(charges.iter().cloned().chain(tokens.iter().cloned()).collect());
+        let made = with_plan(None, &BTreeMap::new(), |plan| reconcile(&all, &observed, plan, uplift));
+        let (mut billed, mut usd, mut input) = (0, 0, 0);
+        for row in &made.rows {
+            prop_assert_eq!(row.residual(), 0);
+            match &row.measured {
+                Measured::Money(_) => usd += row.billed,
+                Measured::Credits => billed += row.billed,
+                Measured::Tokens("uncached_input") => input += row.billed,
+                Measured::Tokens(_) => {}
+            }
+            let tokens = matches!(row.measured, Measured::Tokens(_));
+            prop_assert!(!tokens || row.parts.iter().all(|(_, part)| part.abs() <= (row.billed - row.observed).abs()));
+        }
+        // Nothing that was billed is left out.
+        let of_month = |is_usd: bool| -> i128 {
+            let usage = all.counted_in(month()).filter(|c| c.kind == ChargeKind::Usage);
+            usage.filter_map(|c| if is_usd { c.money.map(|m| m.pico.0) } else { c.credits.map(|c| c.0) }).sum()
+        };
+        prop_assert_eq!((usd, billed), (of_month(true), of_month(false)));
+        prop_assert_eq!(input, tokens.iter().filter_map(|c| c.usage).map(|u| i128::from(u.input)).sum::<i128>());
+    }
+
     #[test]
     fn shares_add_up_to_their_charge_and_months_to_the_whole(
         charges in charges(),
