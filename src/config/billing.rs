@@ -3,6 +3,7 @@
 use crate::model::{ChargeKind, Method};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// How bills are spread, and whose the provider's ids are.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -20,4 +21,14 @@ pub struct BillingConfig {
     pub users: BTreeMap<String, String>,
     /// What regional processing costs more, in percent.
     pub region_uplift_percent: Option<u8>,
+    /// The origin of the organisation's API, if it is not OpenAI's own.
+    pub openai_url: Option<String>,
+    /// The origin of the workspace's API, if it is not OpenAI's own.
+    pub chatgpt_url: Option<String>,
+    /// The id of the ChatGPT workspace.
+    pub workspace: Option<String>,
+    /// A private file with the admin key; a relative path begins where the configuration file is.
+    pub admin_key_file: Option<PathBuf>,
+    /// The same with the key for the workspace's analytics.
+    pub analytics_key_file: Option<PathBuf>,
 }

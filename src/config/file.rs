@@ -51,7 +51,12 @@ impl ConfigFile {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
-                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
+                let billing = BillingConfig {
+                    admin_key_file: file.billing.admin_key_file.clone().map(here),
+                    analytics_key_file: file.billing.analytics_key_file.clone().map(here),
+                    ..file.billing
+                };
+                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), billing, ..file })
             }
         }
     }

@@ -18,6 +18,7 @@ mod split;
 mod sums;
 mod time;
 mod usage;
+mod workspace;
 mod zone;
 
 pub use allocation::{Allocated, Method, Share, ShareClass};
@@ -45,4 +46,5 @@ pub use split::{largest_remainder, round_half_even, split};
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use workspace::{WorkspaceMonth, WorkspaceTeam};
 pub use zone::{ParseZoneError, Zone};

@@ -1,14 +1,32 @@
-//! Reading a public file from the web: the only place that connects to anywhere, and only when the user asks for it.
+//! Reading a public file, or a provider's billing pages, from the web: the only place that connects to anywhere, and only when
+//! the user asks for it.
 
 use anyhow::bail;
 
 /// The most that is read; the largest price list has 3 MB.
 pub const LIMIT: u64 = 16 * 1024 * 1024;
 
+mod ask;
+#[cfg(feature = "remote")]
+mod pages;
 #[cfg(feature = "remote")]
 mod web;
+pub use ask::{Ask, Key};
+#[cfg(feature = "remote")]
+pub use pages::fetch_pages;
 #[cfg(feature = "remote")]
 pub use web::fetch;
+
+/// Says what to do where this program was built without the web.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "remote"))]
+pub fn fetch_pages(_: &Ask<'_>, _: &mut dyn FnMut(&str)) -> anyhow::Result<Vec<u8>> {
+    bail!(
+        "this program was built without access to the web; export the pages yourself and give them to `billing import`"
+    )
+}
 
 /// Says what to do where this program was built without the web.
 ///

@@ -1,5 +1,7 @@
 //! What was billed: files of all kinds are stored once, and a later word on the same thing takes the place of the earlier one.
 
+#[cfg(feature = "remote")]
+mod fetch;
 mod months;
 
 use crate::support::env::Output;

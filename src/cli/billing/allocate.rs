@@ -4,8 +4,8 @@ use super::{Context, Output, out, span};
 use crate::cache::Inputs;
 use crate::cli::report::Format;
 use crate::cli::sessions::Sessions;
-use crate::ledger::billing::{Observed, Plan, allocate};
-use crate::model::{Bill, BillingPeriod, Method, Zone};
+use crate::ledger::billing::{self, Observed, Plan, allocate};
+use crate::model::{Bill, BillingPeriod, Channel, Method, WorkspaceMonth, Zone};
 use crate::report::Range;
 use crate::report::billing::{Detail, allocated};
 use crate::store::Bills;
@@ -65,11 +65,30 @@ impl Month {
     /// Reads on, and takes both sides together.
     pub fn ready(context: &Context, period: BillingPeriod, no_import: bool) -> anyhow::Result<Self> {
         let sessions = Sessions::ready(context, no_import)?;
-        let mut observed = Observed::new(period);
-        sessions.each(Range::of_period(period, Zone::UTC), &mut |session| observed.add(session))?;
+        let observed = observed(&sessions, period)?;
         let bill = context.open()?.bill(span(period))?;
         Ok(Month { sessions, bill, observed })
     }
+}
+
+fn observed(sessions: &Sessions, period: BillingPeriod) -> anyhow::Result<Observed> {
+    let mut observed = Observed::new(period);
+    sessions.each(Range::of_period(period, Zone::UTC), &mut |session| observed.add(session))?;
+    Ok(observed)
+}
+
+/// What statements say of ChatGPT workspaces; nothing if nothing was billed for any.
+pub(in crate::cli) fn workspaces(
+    context: &Context,
+    sessions: &Sessions,
+    period: BillingPeriod,
+) -> anyhow::Result<Vec<WorkspaceMonth>> {
+    let bill = context.open()?.bill(span(period))?;
+    if bill.charges.iter().all(|(charge, _)| charge.channel != Channel::Chatgpt) {
+        return Ok(Vec::new());
+    }
+    let (observed, plan) = (observed(sessions, period)?, plan(context, sessions.inputs(), None));
+    Ok(billing::workspaces(&bill, &allocate(&bill, &observed, &plan), &observed, &plan))
 }
 
 /// What the configuration says of bills.

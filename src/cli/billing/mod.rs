@@ -1,9 +1,10 @@
 //! `billing`: what was really billed.
 
 mod allocate;
+mod fetch;
 mod import;
 
-pub(super) use allocate::{Month, plan};
+pub(super) use allocate::{Month, plan, workspaces};
 
 use super::context::{Context, write_file};
 use super::out;
@@ -29,6 +30,9 @@ pub(super) enum Command {
 Reads pages of OpenAI's organization/usage/completions and organization/costs, the usage export of a ChatGPT workspace (JSON, CSV),
 and invoice rows in the CSV of docs/billing.md. A row of the same time and keys as a stored one takes its place.")]
     Import(import::ImportArgs),
+    /// Fetch an export from the provider, with a key, and store it
+    #[command(subcommand)]
+    Fetch(fetch::Command),
     /// List what is stored, with what counts, what was superseded, and by which file
     #[command(after_help = "Examples:
   codex-tally billing list -p 2026-10
@@ -108,6 +112,7 @@ pub(super) fn span(period: BillingPeriod) -> (Timestamp, Timestamp) {
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Import(args) => import::run(context, args),
+        Command::Fetch(command) => fetch::run(context, command),
         Command::List(args) => list(context, args),
         Command::Allocate(args) => allocate::run(context, args),
         Command::Remove(args) => import::remove(context, args),

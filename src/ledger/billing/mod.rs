@@ -8,10 +8,12 @@ mod seats;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod workspaces;
 
 pub use allocate::allocate;
 pub use observed::{Observed, ObservedRow};
 pub use reconcile::{Dims, Reconciliation, reconcile};
+pub use workspaces::workspaces;
 
 use crate::model::{Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
 use crate::pricing::PriceBook;

@@ -61,6 +61,21 @@ impl<'b> Seats<'b> {
         weights
     }
 
+    /// How much of a seat charge nobody used, in the unit of quantities.
+    pub fn idle(&self, charge: &Charge, plan: &Plan<'_>) -> i128 {
+        if charge.kind != ChargeKind::Seat {
+            return 0;
+        }
+        let weights = self.weights(charge, plan);
+        weights.iter().filter(|(class, ..)| *class == ShareClass::Idle).map(|(.., weight)| weight).sum()
+    }
+
+    /// The teams of those whom only the export of this account has: one for each of them.
+    pub fn not_observed(&self, account: &str, plan: &Plan<'_>) -> Vec<String> {
+        let of_account = self.exported.values().filter(|charge| charge.account == account);
+        of_account.map(|charge| plan.owner_of(charge)[0].clone()).collect()
+    }
+
     /// A seat's parts by the tokens of its user's owners; nothing of a user who did nothing.
     fn user(&self, user: &str, plan: &Plan<'_>) -> Option<Vec<Weighted>> {
         if let Some(owners) = self.observed.get(user) {

@@ -3,7 +3,7 @@
 use super::manifest::PROGRAM;
 use super::page::{Cell, count, money, page, table};
 use super::tally::{Row, Tally, View, by};
-use super::{About, Basis, Month, chart};
+use super::{About, Basis, Month, chart, workspace};
 use crate::model::{BillingPeriod, Channel, Coverage, Day, Status, UNATTRIBUTED, Unit};
 use crate::report::Range;
 use crate::report::format::{html_text, terminal_text};
@@ -46,6 +46,7 @@ impl Statement<'_> {
         let mut body = head(&format!("Codex usage of {team}"), month, about, self.status());
         body.push_str(&cards(&all, &units, about.basis));
         body.push_str(&charged(self.rows, about.basis));
+        body.push_str(&workspace::section(&month.workspaces, Some(self.team)));
         body.push_str(&corrections(self.rows, &units, about.basis));
         body.push_str(&by_day(self.days, month.lines.range, &units, about.basis));
         for (title, column) in
@@ -77,6 +78,7 @@ pub(super) fn index(month: &Month, about: &About, files: &BTreeMap<&str, String>
     let mut body = head("Codex usage of all teams", month, about, month.status());
     body.push_str(&cards(&all, &units, about.basis));
     body.push_str(&charged(&rows, about.basis));
+    body.push_str(&workspace::section(&month.workspaces, None));
     let teams = by(&rows, "team", about.basis);
     let name = |team: &str, file: &str| format!("<a href=\"{file}.html\">{}</a>", html_text(team));
     let mut table_rows: Vec<Vec<Cell>> = Vec::new();

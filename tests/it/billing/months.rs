@@ -189,6 +189,46 @@ fn a_workspace_has_seats_credits_and_a_statement() {
     assert_eq!(rows[1], "credits bob@acme.com 0.200000000000 0.125750000000 0.074250000000");
     assert_eq!(rows[2], "credits cat@acme.com 1.000000000000 0.000000000000 1.000000000000");
     assert!(differs.stderr.contains("credits are compared by day, user, on 1 days"), "{differs}");
+    statements(&env);
+}
+
+/// What statements say of the same month.
+fn statements(env: &TestEnv) {
+    let _ = env.run(&["chargeback", "-p", "2026-11", "--out", "out"]).ok();
+    let page = |start: &str| {
+        let files = std::fs::read_dir(env.work().join("out")).unwrap().flatten();
+        let name = |file: &std::fs::DirEntry| file.file_name().into_string().unwrap();
+        let file =
+            files.into_iter().find(|file| name(file).starts_with(start) && name(file).ends_with(".html")).unwrap();
+        std::fs::read_to_string(file.path()).unwrap()
+    };
+    let says = |page: &str, what: &str, how_much: &str| {
+        let row = format!("<tr><td>{what}</td><td class=\"n\">{how_much}</td></tr>");
+        assert!(page.contains(&row), "{row}\n{page}");
+    };
+    let all = page("index");
+    assert!(all.contains("<h2>ChatGPT workspace acme, as billed</h2>"));
+    says(&all, "Seats", "5");
+    says(&all, "… users with observed usage", "2");
+    says(
+        &all,
+        "… users of the workspace&#39;s export of whom nothing was observed".replace("&#39;", "'").as_str(),
+        "1",
+    );
+    says(&all, "… idle seats, used by nobody", "2");
+    says(&all, "Credits drawn", "1.70 credits");
+    says(&all, "… of these not observed", "1.07 credits");
+    says(&all, "Idle seats", "40.00 USD");
+    says(&all, "Effective rate per credit, all that was billed", "140.00 USD / 1.70 = 82.280341 USD");
+    says(&all, "… without seats", "40.00 USD / 1.70 = 23.508669 USD");
+    says(&all, "For comparison: the observed usage on the API list", "0.03 USD, not billed");
+    let search = page("team-search");
+    says(&search, "Credits drawn", "0.50 credits");
+    says(&search, "Seats in use", "20.00 USD");
+    says(&search, "For comparison: the observed usage on the API list", "0.02 USD, not billed");
+    assert!(!search.contains("Effective rate"));
+    // Only the provider knows of her.
+    says(&page("team-design"), "… of these not observed", "1.00 credits");
 }
 
 #[test]
