@@ -66,7 +66,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let all = Sessions::ready(context, args.no_import)?;
     let mut made = Chargeback::new(args.period, range);
     all.each(range, &mut |session| made.add(session))?;
-    let (month, inputs) = (made.month(), all.inputs());
+    let month = made.month().with_workspaces(super::billing::workspaces(context, &all, args.period)?);
+    let inputs = all.inputs();
     let basis = match basis(args, &month, inputs.book().has_contract()) {
         Ok(basis) => basis,
         Err(what) => return Ok(out::misused(&what)),

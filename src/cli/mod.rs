@@ -1,6 +1,7 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
 mod attribution;
+mod billing;
 mod chargeback;
 mod context;
 mod demo;
@@ -15,6 +16,7 @@ mod out;
 mod paint;
 mod price_update;
 mod prices;
+mod reconcile;
 mod report;
 mod seal;
 mod serve;
@@ -103,6 +105,9 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Attribution(attribution::Command),
     #[command(subcommand)]
+    Billing(billing::Command),
+    Reconcile(reconcile::Args),
+    #[command(subcommand)]
     Prices(prices::Command),
     Demo(demo::Args),
     Completions(shell::CompletionsArgs),
@@ -138,6 +143,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Chargeback(args) => chargeback::run(&context()?, &args),
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
+        Command::Billing(command) => billing::run(&context()?, &command),
+        Command::Reconcile(args) => reconcile::run(&context()?, &args),
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => shell::completions(&args),

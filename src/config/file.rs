@@ -1,9 +1,10 @@
 //! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
 
+use super::billing::BillingConfig;
+use super::forward::ForwardConfig;
 use crate::config::tokens::{SinkToken, check_tokens};
 use anyhow::Context;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What the file can say.
@@ -25,49 +26,8 @@ pub struct ConfigFile {
     /// Tokens of the sink besides its own, each with a name and, if it has one, an owner.
     #[serde(rename = "sink_token")]
     pub sink_tokens: Vec<SinkToken>,
-}
-
-/// Where the sink passes on what it receives.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ForwardConfig {
-    /// An OTLP/HTTP receiver, as `OTEL_EXPORTER_OTLP_ENDPOINT` names it: `/v1/logs` and so on are added.
-    pub url: String,
-    /// Headers of each request, for example the receiver's key. The token of the sink is never sent on.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// The most that waits on disk, in MiB.
-    #[serde(default = "queue_mib")]
-    pub queue_mib: u64,
-    /// Add what completed responses cost and who pays.
-    #[serde(default = "yes")]
-    pub costs: bool,
-    /// Send without encryption to another machine.
-    #[serde(default)]
-    pub plain: bool,
-}
-
-fn queue_mib() -> u64 {
-    256
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl ForwardConfig {
-    /// To this receiver, with the defaults for the rest.
-    pub fn to(url: &str) -> Self {
-        let (url, headers) = (url.to_string(), BTreeMap::new());
-        ForwardConfig { url, headers, queue_mib: queue_mib(), costs: yes(), plain: false }
-    }
-}
-
-impl std::fmt::Debug for ForwardConfig {
-    /// Without headers: they have keys.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ForwardConfig").field("url", &self.url).finish_non_exhaustive()
-    }
+    /// How bills are read, spread and fetched.
+    pub billing: BillingConfig,
 }
 
 /// A billing channel, as the file names it.
@@ -99,7 +59,12 @@ impl ConfigFile {
                 }
                 check_tokens(&file.sink_tokens).with_context(|| format!("{} is not understood", path.display()))?;
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
-                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
+                let billing = BillingConfig {
+                    admin_key_file: file.billing.admin_key_file.clone().map(here),
+                    analytics_key_file: file.billing.analytics_key_file.clone().map(here),
+                    ..file.billing
+                };
+                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), billing, ..file })
             }
         }
     }

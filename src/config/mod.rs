@@ -1,13 +1,17 @@
 //! Paths, environment and the configuration file. Precedence: flag, environment, file, default.
 
+mod billing;
 mod env;
 mod file;
+mod forward;
 mod members;
 mod teams;
 mod tokens;
 
+pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{ChannelConfig, ConfigFile, ForwardConfig};
+pub use file::{ChannelConfig, ConfigFile};
+pub use forward::ForwardConfig;
 pub use teams::read_teams;
 pub use tokens::SinkToken;
 

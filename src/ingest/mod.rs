@@ -1,5 +1,6 @@
 //! Bytes to observations. Pure. Foreign names live in the wire files of each source and end there.
 
+pub mod billing;
 pub mod exchange;
 pub mod exit_code;
 pub mod hook;

@@ -1,5 +1,6 @@
 //! Facts, price book and rules to ledger lines. A pure function: the same input gives the same lines on every machine.
 
+pub mod billing;
 mod book;
 mod close;
 mod correct;

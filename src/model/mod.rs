@@ -1,22 +1,31 @@
 //! The nouns of the ledger. Pure: no clock, environment, file, socket or thread; nothing here knows where data comes from.
 
+mod allocation;
 mod amount;
+mod bill;
 mod booked;
+mod charge;
 mod fact;
 mod ids;
 mod line;
 mod observation;
 mod owner;
+mod pico;
+mod reconciled;
 mod rollup;
 mod rule;
 mod split;
 mod sums;
 mod time;
 mod usage;
+mod workspace;
 mod zone;
 
+pub use allocation::{Allocated, Method, Share, ShareClass};
 pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, parse_pico, per_million};
+pub use bill::{Bill, BillingFile, Covered, Standing};
 pub use booked::{Booked, Posting, Seal, SealedSession};
+pub use charge::{BillingSource, Charge, ChargeId, ChargeKind, Currency, Money, Origin, Quantity};
 pub use fact::{
     Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
     Unmetered,
@@ -28,6 +37,8 @@ pub use observation::{
     TurnCost, TurnEnd,
 };
 pub use owner::{Owner, OwnerField, Strength, UNATTRIBUTED};
+pub use pico::Pico;
+pub use reconciled::{Difference, Measured, ReconcileKey, Reconciled};
 pub use rollup::{
     CoverageRow, Keys, Labels, ReportedRow, Rollup, SessionRollup, Slot, ToolCostRow, ToolRow, Traits, TurnRow,
     UnmeteredRow, UsageRow,
@@ -37,4 +48,5 @@ pub use split::{CENT, cents_of_total, largest_remainder, round_half_even, split}
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use workspace::{WorkspaceMonth, WorkspaceTeam};
 pub use zone::{ParseZoneError, Zone};

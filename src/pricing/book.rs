@@ -96,6 +96,11 @@ impl PriceBook {
         Some((found, prices))
     }
 
+    /// The model that a name stands for, by its name in this book: dated and prefixed names have that of their model.
+    pub fn model_named(&self, raw: &str) -> Option<&str> {
+        self.find(raw).map(|(found, _)| found.name)
+    }
+
     /// Whose prices these are.
     pub fn provider(&self) -> &str {
         &self.provider

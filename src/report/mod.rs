@@ -1,5 +1,6 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
+pub mod billing;
 mod books;
 pub mod chargeback;
 mod coverage;
@@ -8,6 +9,7 @@ mod decided;
 mod explain;
 pub mod format;
 mod grouped;
+mod listing;
 mod measures;
 mod sessions;
 mod show;
@@ -18,6 +20,7 @@ pub use books::books;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};
+pub use listing::Listing;
 pub use sessions::Sessions;
 pub use show::show;
 pub use suggest::Suggest;

@@ -1,11 +1,13 @@
 //! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
 
+mod bills;
 mod cache;
 pub mod journal;
 pub mod later;
 pub mod spool;
 pub mod sqlite;
 
+pub use bills::Bills;
 pub use cache::{Cache, Mark, Seen};
 
 use crate::model::Observation;

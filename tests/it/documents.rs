@@ -35,7 +35,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 6] = ["report", "prices", "observations", "ledger", "attribution", "service"];
+const GROUPS: [&str; 7] = ["billing", "report", "prices", "observations", "ledger", "attribution", "service"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -104,6 +104,14 @@ fn every_command_has_help_with_an_example() {
         "ledger explain",
         "attribution test",
         "attribution suggest",
+        "billing import",
+        "billing list",
+        "billing allocate",
+        "billing remove",
+        "billing fetch usage",
+        "billing fetch costs",
+        "billing fetch workspace",
+        "reconcile",
         "prices show",
         "prices list",
         "prices check",

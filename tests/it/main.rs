@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod attribution;
+mod billing;
 mod cache;
 mod chargeback;
 mod command_line;

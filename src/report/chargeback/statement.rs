@@ -5,7 +5,7 @@ use super::manifest::PROGRAM;
 use super::page::{Cell, count, money, page, table};
 use super::strength::known_by;
 use super::tally::{Row, Tally, View, by};
-use super::{About, Basis, Month, chart};
+use super::{About, Basis, Month, chart, workspace};
 use crate::model::{BillingPeriod, Channel, Coverage, Day, Status, UNATTRIBUTED, Unit};
 use crate::report::Range;
 use crate::report::format::{html_text, terminal_text};
@@ -51,6 +51,7 @@ impl Statement<'_> {
         let mut body = head(&format!("Codex usage of {team}"), month, about, self.status());
         body.push_str(&cards(&all, &units, about.basis));
         body.push_str(&charged(self.rows, about.basis, &all));
+        body.push_str(&workspace::section(&month.workspaces, Some(self.team)));
         let corrected = |row: &Row<'_, '_>| is_ours(row) && row.is_correction();
         body.push_str(&corrections(self, &units, &|tally| cents.instead(month, about, tally, corrected)));
         body.push_str(&by_day(self.days, month.lines.range, &units, about.basis));
@@ -86,6 +87,7 @@ pub(super) fn index(month: &Month, about: &About, cents: &Cents<'_>, files: &BTr
     let mut body = head("Codex usage of all teams", month, about, month.status());
     body.push_str(&cards(&all, &units, about.basis));
     body.push_str(&charged(&rows, about.basis, &all));
+    body.push_str(&workspace::section(&month.workspaces, None));
     let mut teams = by(&rows, "team", about.basis);
     for (team, tally) in &mut teams {
         *tally = cents.instead(month, about, *tally, |row| row.text("team") == *team);

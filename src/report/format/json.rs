@@ -15,7 +15,29 @@ pub fn meta_json(report: &Report) -> Vec<u8> {
     bytes(&Document { report, rows: false })
 }
 
-fn bytes(document: &Document<'_>) -> Vec<u8> {
+/// Rows with what must be known of them, where neither totals nor coverage are those of responses.
+pub(in crate::report) fn listing_json(report: &Report, notes: &[String]) -> Vec<u8> {
+    bytes(&Listing { report, notes })
+}
+
+struct Listing<'a> {
+    report: &'a Report,
+    notes: &'a [String],
+}
+
+impl Serialize for Listing<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("schema", &1)?;
+        map.serialize_entry("report", self.report.name)?;
+        map.serialize_entry("period", &Period(self.report.range))?;
+        map.serialize_entry("rows", &Rows(self.report))?;
+        map.serialize_entry("notes", self.notes)?;
+        map.end()
+    }
+}
+
+fn bytes(document: &impl Serialize) -> Vec<u8> {
     // Only strings, integers and maps with string keys are written, which cannot fail.
     let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
     bytes.push(b'\n');

@@ -33,15 +33,17 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
 }
 
 /// Heading, rows and totals of the columns that say something and fit, and how many do not fit.
-fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
+pub(in crate::report) fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
     let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
     let columns: Vec<&Column> = shown.iter().map(|i| &report.columns[*i]).collect();
     let texts = |row: &[Cell]| shown.iter().map(|i| cell(&row[*i], &report.columns[*i])).collect::<Vec<_>>();
     let mut grid = vec![columns.iter().map(|c| c.title.unwrap_or_default().to_string()).collect()];
     grid.extend(report.rows.iter().map(|row| texts(row)));
-    grid.push(texts(&report.totals));
-    if let Some(first) = grid.last_mut().and_then(|totals| totals.first_mut()) {
-        *first = "total".to_string();
+    if !report.totals.is_empty() {
+        grid.push(texts(&report.totals));
+        if let Some(first) = grid.last_mut().and_then(|totals| totals.first_mut()) {
+            *first = "total".to_string();
+        }
     }
     let kept = fit(&columns, &mut grid, width);
     let mut table = Table::new();
@@ -70,7 +72,7 @@ fn is_shown(report: &Report, i: usize) -> bool {
         && (i == 0 || matches!(column.name, "list_usd") || report.rows.iter().any(|row| says(&row[i])))
 }
 
-fn days(range: Range) -> String {
+pub(in crate::report) fn days(range: Range) -> String {
     let zone = range.zone;
     match (range.since, range.until) {
         (None, None) => format!("all days ({zone})"),

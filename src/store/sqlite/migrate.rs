@@ -4,10 +4,11 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// All migrations in order; the schema's version is their number.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_observations.sql"),
     include_str!("migrations/0002_cache.sql"),
     include_str!("migrations/0003_seals.sql"),
+    include_str!("migrations/0004_billing.sql"),
 ];
 
 /// "cdxt": marks a database file as ours.

@@ -1,5 +1,6 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
+mod bills;
 mod cache;
 mod migrate;
 mod rows;
