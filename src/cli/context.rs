@@ -50,14 +50,19 @@ impl Context {
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         self.make_home()?;
-        SqliteStore::open(&self.db)
+        Ok(say_copied(SqliteStore::open(&self.db)?))
+    }
+
+    /// The file of the store.
+    pub fn store_path(&self) -> &Path {
+        &self.db
     }
 
     /// Opens stores that wait no longer than this for other processes.
     pub fn opener(&self, patience: Duration) -> anyhow::Result<Opener> {
         self.make_home()?;
         let db = self.db.clone();
-        Ok(Opener::new(move || Ok(Box::new(SqliteStore::open_within(&db, patience)?))))
+        Ok(Opener::new(move || Ok(Box::new(say_copied(SqliteStore::open_within(&db, patience)?)))))
     }
 
     /// Makes the home, private to the user, if it is missing.
@@ -145,6 +150,17 @@ impl Context {
         let options = Options { default_channel, rules, providers: book.providers().clone() };
         Ok(Inputs::new(options, book))
     }
+}
+
+/// A copy that was made of an older store is told once, by whoever made it.
+fn say_copied(store: SqliteStore) -> SqliteStore {
+    if let Some(copy) = store.copied() {
+        let copy = copy.display();
+        out::talk(&format!(
+            "the store was brought up to date for this version; as it was before, it is kept in {copy}"
+        ));
+    }
+    store
 }
 
 /// Files that could not be read are told, never passed over.

@@ -1,5 +1,6 @@
 //! The hook: the hot path. It opens no database, no network and no transcript, prints nothing, and always exits 0.
 
+use super::limits;
 use crate::config::{self, Env, HOOK_VARS};
 use crate::ingest::cut;
 use crate::ingest::hook::{Environment, Identity, SpoolLine, reduce, unreadable};
@@ -18,6 +19,7 @@ const MAX_VARIABLE_BYTES: usize = 4096;
 /// Takes one payload from stdin to the spool and ends the process.
 pub fn run() -> ! {
     std::panic::set_hook(Box::new(|_| std::process::exit(0)));
+    limits::survive_large_files();
     record();
     std::process::exit(0)
 }

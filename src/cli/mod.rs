@@ -1,6 +1,7 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
 mod attribution;
+mod backup;
 mod chargeback;
 mod context;
 mod demo;
@@ -8,11 +9,13 @@ mod folder;
 mod hook;
 mod import;
 mod ledger;
+mod limits;
 mod observations;
 mod out;
 mod price_update;
 mod prices;
 mod report;
+mod restore;
 mod seal;
 mod serve;
 mod sessions;
@@ -89,6 +92,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Attribution(attribution::Command),
     #[command(subcommand)]
     Prices(prices::Command),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Demo(demo::Args),
 }
 
@@ -96,6 +101,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
 pub fn run() -> ExitCode {
     // Everything this program writes is private to its user.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    limits::survive_large_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return out::usage(&e),
@@ -120,6 +126,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
+        Command::Backup(args) => backup::run(&context()?, &args),
+        Command::Restore(args) => restore::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -36,3 +36,4 @@ mod support;
 mod teams;
 mod transcripts;
 mod unknown;
+mod upkeep;

@@ -16,6 +16,18 @@ pub struct Decoded {
     pub transcripts: Vec<String>,
     /// Why it could not be used.
     pub unreadable: Option<String>,
+    /// The line is of a format that only a newer version understands: it must wait for that.
+    pub newer: bool,
+}
+
+/// The newest format of spool lines that is understood here. It only grows when a line means something else than before; new
+/// fields are read past.
+const FORMAT: u32 = 1;
+
+/// All that a line of any format tells.
+#[derive(serde::Deserialize)]
+struct Format {
+    v: u32,
 }
 
 /// Events of Codex 0.169; others are kept as sightings and counted.
@@ -38,7 +50,12 @@ const KNOWN_EVENTS: [&str; 14] = [
 
 /// Decodes one line of the spool.
 pub fn decode_line(line: &[u8]) -> Decoded {
-    let Ok(line) = serde_json::from_slice::<SpoolLine>(line) else {
+    let read = serde_json::from_slice::<SpoolLine>(line);
+    let format = || serde_json::from_slice::<Format>(line).map_or(0, |format| format.v);
+    if read.as_ref().map_or_else(|_| format(), |line| line.v) > FORMAT {
+        return Decoded { newer: true, ..Decoded::default() };
+    }
+    let Ok(line) = read else {
         return Decoded { unreadable: Some("spool.bad_line".into()), ..Decoded::default() };
     };
     if let Some(why) = &line.bad {
