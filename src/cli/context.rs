@@ -2,8 +2,8 @@
 
 use super::{Global, out};
 use crate::cache::Inputs;
-use crate::collect::{self, Found, Summary};
-use crate::config::{self, ChannelConfig, ConfigFile, Env};
+use crate::collect::{self, Found, Keeping, Summary};
+use crate::config::{self, ChannelConfig, ConfigFile, Env, UserPrivacy};
 use crate::ledger::Options;
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
@@ -58,6 +58,15 @@ impl Context {
         &self.db
     }
 
+    /// What is kept of what is read: who users are, what was said and done.
+    pub fn keeping(&self) -> anyhow::Result<Keeping> {
+        if self.config.privacy.user != UserPrivacy::Plain {
+            self.make_home()?;
+        }
+        let users = config::users(&self.home, self.config.privacy.user)?;
+        Ok(Keeping { os_user: self.env.os_user(), users, capture: self.config.capture.into() })
+    }
+
     /// Opens stores that wait no longer than this for other processes.
     pub fn opener(&self, patience: Duration) -> anyhow::Result<Opener> {
         self.make_home()?;
@@ -91,7 +100,7 @@ impl Context {
     /// Reads on in these transcripts.
     pub fn import(&self, store: &mut dyn Store, found: Found) -> anyhow::Result<Summary> {
         let mut shown = out::Progress::new();
-        let mut summary = collect::read_transcripts(store, &found.paths, &self.env.os_user(), &mut |p| {
+        let mut summary = collect::read_transcripts(store, &found.paths, &self.keeping()?, &mut |p| {
             shown.show(|| format!("{} of {} files, {} MB", p.files, p.files_total, p.bytes / 1_000_000));
         })?;
         found.problems.into_iter().for_each(|problem| summary.problem(problem));
@@ -106,10 +115,12 @@ impl Context {
     /// Reads on in journal, spool and transcripts. The spool before the transcripts: it tells where they are.
     pub fn sync(&self, store: &mut dyn Store) -> anyhow::Result<Summary> {
         let drained = self.drain(store)?;
-        let mut summary = collect::read_spool(store, &self.home, today())?;
+        let keeping = self.keeping()?;
+        let mut summary = collect::read_spool(store, &self.home, today(), &keeping.users)?;
         let homes = self.codex_homes(store)?;
         summary += self.import(store, collect::find_in_homes(&homes))?;
         summary.stored += drained;
+        keeping.expire(store)?;
         Ok(summary)
     }
 
@@ -140,6 +151,7 @@ impl Context {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
+        let rules = self.keeping()?.users.rules(rules);
         let book = self.price_book()?;
         let channel = |c| match c {
             ChannelConfig::Api => Channel::Api,

@@ -14,6 +14,7 @@ mod observations;
 mod out;
 mod price_update;
 mod prices;
+mod purge;
 mod report;
 mod restore;
 mod seal;
@@ -94,6 +95,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Prices(prices::Command),
     Backup(backup::Args),
     Restore(restore::Args),
+    Purge(purge::Args),
     Demo(demo::Args),
 }
 
@@ -128,6 +130,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Backup(args) => backup::run(&context()?, &args),
         Command::Restore(args) => restore::run(&context()?, &args),
+        Command::Purge(args) => purge::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -71,7 +71,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         Err(e) if is_busy(&e) => out::talk("the store is held by another process; the journal takes what comes"),
         opened => opened?,
     }
-    let follow = Follow { codex_homes: context.configured_homes(), os_user: context.env.os_user() };
+    let keeping = context.keeping()?;
+    let users = keeping.users.clone();
+    let follow = Follow { codex_homes: context.configured_homes(), keeping };
     let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
@@ -89,6 +91,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         auth: token.map_or(Auth::None, Auth::Token),
         allowed_hosts: args.allow_host.clone(),
         background: Some(Background { home: context.home.clone(), open, follow }),
+        users,
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));

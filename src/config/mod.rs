@@ -4,10 +4,12 @@ mod env;
 mod file;
 mod members;
 mod teams;
+mod users;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{ChannelConfig, ConfigFile};
+pub use file::{CaptureConfig, ChannelConfig, ConfigFile, PrivacyConfig, PromptCapture, ToolCapture};
 pub use teams::read_teams;
+pub use users::{UserPrivacy, users, users_of_hook};
 
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 mod amount;
 mod booked;
+mod content;
 mod fact;
 mod ids;
 mod line;
@@ -13,10 +14,12 @@ mod split;
 mod sums;
 mod time;
 mod usage;
+mod users;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
 pub use booked::{Booked, Seal, SealedSession};
+pub use content::{Capture, Content, ContentKind};
 pub use fact::{
     Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
 };
@@ -35,4 +38,5 @@ pub use split::{largest_remainder, round_half_even, split};
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use users::Users;
 pub use zone::{ParseZoneError, Zone};

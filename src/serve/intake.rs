@@ -52,9 +52,10 @@ pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<(), Refusa
 }
 
 /// What the headers, or the metadata, say of the records.
-pub(super) fn client(headers: &HeaderMap) -> ClientHeaders {
+pub(super) fn client(sink: &Sink, headers: &HeaderMap) -> ClientHeaders {
     let text = headers.get("x-team").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    ClientHeaders { team: text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string) }
+    let team = text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string);
+    ClientHeaders { team, users: sink.options.users.clone() }
 }
 
 /// Decodes logs and stores them. Returns the answer once they are on disk.

@@ -30,6 +30,7 @@ pub use background::{Background, Follow};
 pub use grpc::client::send as send_grpc;
 pub use report::{Event, Stats};
 
+use crate::model::Users;
 use crate::store::Store;
 use anyhow::Context as _;
 use connection::Door;
@@ -90,6 +91,8 @@ pub struct Options {
     pub warning_interval: Duration,
     /// The journal, and what is read on meanwhile. Without it what the store does not take is refused with 503.
     pub background: Option<Background>,
+    /// As whom users are known from here on.
+    pub users: Users,
 }
 
 impl Default for Options {
@@ -108,6 +111,7 @@ impl Default for Options {
             stop_timeout: Duration::from_secs(5),
             warning_interval: Duration::from_secs(60),
             background: None,
+            users: Users::Plain,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/cost-csv.md",
     "docs/operations.md",
     "docs/prices.md",
+    "docs/privacy.md",
     "docs/scenarios.md",
     "docs/teams.md",
     "hooks/config.toml",
@@ -107,6 +108,7 @@ fn every_command_has_help_with_an_example() {
         "prices update",
         "backup",
         "restore",
+        "purge",
         "demo",
     ];
     for command in commands {

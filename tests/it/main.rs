@@ -24,6 +24,7 @@ mod observations;
 mod otlp;
 mod price_update;
 mod prices;
+mod privacy;
 mod properties;
 mod real_codex;
 mod reference;

@@ -6,10 +6,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 
 /// All migrations in order; the schema's version is their number.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_observations.sql"),
     include_str!("migrations/0002_cache.sql"),
     include_str!("migrations/0003_seals.sql"),
+    include_str!("migrations/0005_content.sql"),
 ];
 
 /// "cdxt": marks a database file as ours.

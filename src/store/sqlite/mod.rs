@@ -1,6 +1,7 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
 mod cache;
+mod content;
 mod copy;
 mod migrate;
 mod rows;
@@ -9,8 +10,8 @@ mod sealed;
 pub use self::copy::{Copied, check, is_empty, put_back};
 
 use self::rows::Rows;
-use super::{Appended, Batch, Busy, Cursor, Store};
-use crate::model::{Observation, ThreadId};
+use super::{Appended, Batch, Busy, Cursor, Purge, Store};
+use crate::model::{Content, Observation, ThreadId};
 use anyhow::bail;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -134,6 +135,7 @@ impl SqliteStore {
                 && let Some((rows, batch)) = left.next()
             {
                 appended += rows.append(&tx)?;
+                content::append(&tx, &batch.contents)?;
                 append_positions(&tx, batch)?;
             }
             tx.commit()?;
@@ -227,6 +229,14 @@ impl Store for SqliteStore {
         let mut statement = self.db.prepare_cached("SELECT path FROM codex_home ORDER BY path")?;
         let rows = statement.query_map([], |row| Ok(path_of(row.get_ref(0)?.as_blob()?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn contents(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Content>> {
+        self.read_contents(threads)
+    }
+
+    fn purge(&mut self, which: &Purge) -> anyhow::Result<u64> {
+        self.purge_contents(which)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{content, hook, place};
 use crate::store::{report, stored};
 use crate::support::capture::files;
 use crate::support::client::Client;
-use crate::support::{Capture, Feed, TestEnv};
+use crate::support::{Capture, Feed, TestEnv, Transcript};
 
 /// The migrations in their order.
 fn migrations() -> Vec<String> {
@@ -53,9 +53,12 @@ fn stores_of_every_schema_are_brought_up_to_date_with_a_copy_made_first() {
         let env = TestEnv::new().billed_by_the_api();
         Capture::named("01_http_binary").replay(&env, &[Feed::Hooks, Feed::Otlp, Feed::Transcripts]);
         place(&env, 1, 40);
+        place(&env, 2, 7);
+        let path = Transcript::new(2).path(&env);
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replace("2026-11-21T", "2026-10-21T")).unwrap();
         let _ = env.run(&["sync"]).ok();
         if schema >= 3 {
-            let _ = env.run(&["ledger", "seal", "-p", "2026-11", "--now"]).ok();
+            let _ = env.run(&["ledger", "seal", "-p", "2026-10"]).ok();
         }
         let wanted = report(&env);
         as_of_schema(&env, schema);
