@@ -1,7 +1,7 @@
 //! `serve`: the sink.
 
 use super::context::Context;
-use super::out;
+use super::{limits, out};
 use crate::report::format::thousands;
 use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
 use crate::store::is_busy;
@@ -38,6 +38,10 @@ pub(super) struct Args {
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
+    /// Listen beyond this machine without encryption: who is on the way sees the token and what is sent. For a network that is
+    /// encrypted itself, or behind a proxy that is
+    #[arg(long)]
+    allow_cleartext: bool,
     /// A host name by which the sink may be called, besides the loopback names
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
@@ -62,8 +66,16 @@ fn address_or_none(text: &str) -> Result<Door, String> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
-        bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+    if !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
+        if args.auth == AuthArg::None {
+            bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+        }
+        if !args.allow_cleartext {
+            bail!(
+                "beyond loopback token and telemetry would go over the network for anyone to read; listen on 127.0.0.1 and put a \
+                 proxy with TLS in front (--allow-host names it), or say --allow-cleartext if the network is encrypted itself"
+            );
+        }
     }
     let open = context.opener(PATIENCE)?;
     let store = open.later();
@@ -92,6 +104,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         allowed_hosts: args.allow_host.clone(),
         background: Some(Background { home: context.home.clone(), open, follow }),
         users,
+        max_connections: limits::connections(1 + usize::from(grpc.is_some())),
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));

@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/prices.md",
     "docs/privacy.md",
     "docs/scenarios.md",
+    "docs/security.md",
     "docs/teams.md",
     "hooks/config.toml",
 ];

@@ -31,6 +31,7 @@ mod reference;
 mod replay;
 mod reports;
 mod seals;
+mod security;
 mod sink;
 mod store;
 mod support;

@@ -74,6 +74,22 @@ pub(super) fn fresh(schema: usize) -> anyhow::Result<Connection> {
     Ok(db)
 }
 
+/// What runs by itself in a store is what our migrations put there: a file that somebody else made must not act.
+///
+/// # Errors
+/// There is a trigger or a view that is not ours.
+pub(super) fn nothing_foreign(db: &Connection) -> anyhow::Result<()> {
+    let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view')")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        if !MIGRATIONS.iter().any(|migration| migration.contains(&sql)) {
+            bail!("it holds `{name}`, which codex-tally did not make; use a store of your own, or a backup");
+        }
+    }
+    Ok(())
+}
+
 /// Whether anything was ever stored.
 pub(super) fn has_content(db: &Connection) -> anyhow::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM thread) OR EXISTS (SELECT 1 FROM counter) OR EXISTS (SELECT 1 FROM file)";

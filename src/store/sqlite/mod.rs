@@ -103,6 +103,7 @@ impl SqliteStore {
         db.pragma_update(None, "fullfsync", true)?;
         db.pragma_update(None, "foreign_keys", true)?;
         let copied = migrate::migrate(&mut db, path)?;
+        migrate::nothing_foreign(&db)?;
         db.set_prepared_statement_cache_capacity(32);
         Ok((db, copied))
     }
