@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         let them = in_the_way.join(", ");
         bail!("{them}: not empty; --replace puts the backup in its place and keeps what is there beside it");
     }
-    let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ");
+    let time = chrono::Utc::now().format("%Y%m%dT%H%M%S%3fZ");
     let aside = |path: &Path| {
         let mut name = path.as_os_str().to_os_string();
         name.push(format!(".before-restore-{time}"));

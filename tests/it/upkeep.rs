@@ -2,16 +2,19 @@
 
 mod versions;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::store::{post_until_gone, report, stored};
-use crate::support::capture::files;
+use crate::support::capture::{Random, files};
 use crate::support::env::Output;
 use crate::support::{TestEnv, Transcript};
 
@@ -65,7 +68,7 @@ fn a_backup_taken_under_load_holds_all_that_was_acknowledged_before_it() {
             hook(&env, &format!("turn-{n}"));
             while acked.lock().unwrap().len() < 20 * (n + 1) {
                 assert!(!clients.iter().all(|c| c.is_finished()), "the sink acknowledges no more");
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::sleep(Duration::from_millis(1));
             }
             let before = acked.lock().unwrap().clone();
             taken.push((backup(&env, &format!("backup-{n}")), n as u64 + 1, before));
@@ -226,4 +229,63 @@ fn a_damaged_or_strange_backup_changes_nothing() {
     list(&good);
     let _ = restore(&fresh, &dir, &[]).ok();
     assert_eq!(stored(&fresh).len(), 200);
+}
+
+/// Ends a command after a moment, and says whether it was still at work.
+fn killed_after(env: &TestEnv, args: &[&str], millis: u64) -> bool {
+    let mut child = env.tally(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(millis));
+    let at_work = child.try_wait().unwrap().is_none();
+    // It may have ended just now, and then there is nothing to kill.
+    let _ = child.kill();
+    child.wait().unwrap();
+    at_work
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_one_store_or_the_other() {
+    let env = TestEnv::new();
+    place(&env, 1, 3000);
+    let dir = backup(&env, "backup");
+    place(&env, 2, 6000);
+    let _ = env.run(&["sync"]).ok();
+    let later = backup(&env, "later");
+    // The transcripts must not heal what the test is about.
+    std::fs::remove_dir_all(env.codex_home().join("sessions")).unwrap();
+    let mut random = Random(0x00c0_ffee);
+    let (mut killed, mut seen) = (0, BTreeSet::new());
+    for round in 0..16 {
+        let from = if round % 2 == 0 { &dir } else { &later };
+        let args = ["restore", from.to_str().unwrap(), "--replace"];
+        killed += u32::from(killed_after(&env, &args, random.below(25 * (1 + round)) as u64));
+        let there: u64 = stored(&env).values().sum();
+        assert!([3000, 9000].contains(&there), "round {round}: {there}");
+        seen.insert(there);
+        let db = Connection::open(env.home().join("tally.db")).unwrap();
+        let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(verdict, "ok", "round {round}");
+    }
+    assert!(killed > 3, "{killed} were killed before their end");
+    let _ = restore(&env, &dir, &["--replace"]).ok();
+    assert_eq!(stored(&env).values().sum::<u64>(), 3000);
+    let _ = env.run(&["ledger", "verify"]).ok();
+}
+
+#[test]
+fn a_backup_that_is_killed_is_not_there() {
+    let env = TestEnv::new();
+    place(&env, 1, 6000);
+    let _ = env.run(&["sync"]).ok();
+    let mut whole = 0;
+    for round in 0..10 {
+        let dir = env.root().join(format!("backup-{round}"));
+        killed_after(&env, &["backup", dir.to_str().unwrap(), "--no-import"], 12 * round);
+        if dir.exists() {
+            let fresh = TestEnv::new();
+            let _ = restore(&fresh, &dir, &[]).ok();
+            assert_eq!(stored(&fresh).len(), 6000);
+            whole += 1;
+        }
+    }
+    assert!(whole < 10, "none was killed before its end");
 }

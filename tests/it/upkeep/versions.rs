@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{content, hook, place};
+use super::{content, hook, killed_after, place};
 use crate::store::{report, stored};
 use crate::support::capture::files;
 use crate::support::client::Client;
@@ -79,6 +79,30 @@ fn stores_of_every_schema_are_brought_up_to_date_with_a_copy_made_first() {
         now.execute_batch("DELETE FROM file").unwrap();
         assert!(env.run(&["import"]).ok().stderr.contains("0 new"), "schema {schema}");
     }
+}
+
+#[test]
+fn a_store_that_is_killed_while_it_is_brought_up_to_date_is_taken_up_again() {
+    let env = TestEnv::new();
+    place(&env, 1, 9000);
+    let _ = env.run(&["sync"]).ok();
+    let wanted = report(&env);
+    as_of_schema(&env, 1);
+    let mut killed = 0;
+    for millis in [3, 6, 9, 12, 15, 20, 25, 30, 40, 50] {
+        killed += u32::from(killed_after(&env, &["sync"], millis));
+        // Whatever there is besides is whole.
+        let copy = env.home().join("tally.db.schema-1");
+        if copy.exists() {
+            assert_eq!(codex_tally::store::sqlite::check(&copy).unwrap().schema, 1);
+        }
+    }
+    assert!(killed > 2, "{killed} were killed before their end");
+    assert_eq!(report(&env), wanted);
+    assert_eq!(codex_tally::store::sqlite::check(&env.home().join("tally.db.schema-1")).unwrap().observations, {
+        let db = Connection::open(env.home().join("tally.db")).unwrap();
+        db.query_row("SELECT count(*) FROM observation", [], |row| row.get::<_, i64>(0)).unwrap() as u64
+    });
 }
 
 #[test]
