@@ -51,7 +51,7 @@ impl Users {
     pub fn attribute(&self, name: &str, value: &str) -> Option<String> {
         // Values may be percent-encoded, as in the environment.
         let address = value.replace("%40", "@");
-        match names_user(name) || address.contains('@') {
+        match names_user(name) || is_address(&address) {
             true if *self != Users::Plain => self.known_as(&address),
             _ => Some(value.to_string()),
         }
@@ -93,6 +93,14 @@ fn names_user(name: &str) -> bool {
     ["user", "enduser"].iter().any(|of| name == *of || name.strip_prefix(of).is_some_and(|rest| rest.starts_with('.')))
 }
 
+/// Whether a text is an e-mail address, and not a version or a digest behind an `@`.
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.trim().split_once('@') else { return false };
+    let plain = |part: &str| !part.is_empty() && !part.contains(['@', '/', ':', ' ']);
+    let top = domain.rsplit_once('.').map_or("", |(_, top)| top);
+    plain(local) && plain(domain) && top.len() > 1 && top.chars().all(char::is_alphabetic)
+}
+
 fn is_pseudonym(name: &str) -> bool {
     let digits = |rest: &str| rest.len() == 16 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     name.strip_prefix(PREFIX).is_some_and(digits)
@@ -125,6 +133,9 @@ mod tests {
             assert_eq!(users.attribute(of_user, "x"), None, "{of_user}");
         }
         assert_eq!(users.attribute("contact", "ann@acme.com"), None);
+        for value in ["tool@1.2.3", "repo@sha256:0a1b", "git@host.example:a/b", "@scope", "a@b"] {
+            assert_eq!(users.attribute("x", value).as_deref(), Some(value));
+        }
         for other in ["team.id", "username_policy", "users"] {
             assert_eq!(users.attribute(other, "x").as_deref(), Some("x"), "{other}");
         }

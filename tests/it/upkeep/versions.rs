@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{content, hook, killed_after, place};
+use super::{backup, content, hook, killed_after, manifest, place, restore};
 use crate::store::{report, stored};
 use crate::support::capture::files;
 use crate::support::client::Client;
@@ -103,6 +104,40 @@ fn a_store_that_is_killed_while_it_is_brought_up_to_date_is_taken_up_again() {
         let db = Connection::open(env.home().join("tally.db")).unwrap();
         db.query_row("SELECT count(*) FROM observation", [], |row| row.get::<_, i64>(0)).unwrap() as u64
     });
+}
+
+#[test]
+fn a_backup_of_an_older_version_is_restored_and_one_of_a_newer_is_not() {
+    let env = TestEnv::new();
+    place(&env, 1, 40);
+    let wanted = {
+        let _ = env.run(&["sync"]).ok();
+        report(&env)
+    };
+    let dir = backup(&env, "backup");
+    let with_schema = |schema: usize, newer: bool| {
+        as_of_schema(&env, schema);
+        let db = Connection::open(env.home().join("tally.db")).unwrap();
+        if newer {
+            db.pragma_update(None, "user_version", 99).unwrap();
+        }
+        std::fs::remove_file(dir.join("tally.db")).unwrap();
+        db.execute("VACUUM INTO ?1", [dir.join("tally.db").to_str().unwrap()]).unwrap();
+        let bytes = std::fs::read(dir.join("tally.db")).unwrap();
+        let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let mut manifest = manifest(&dir);
+        manifest["files"]["tally.db"] = json!(hash);
+        std::fs::write(dir.join("backup.json"), manifest.to_string()).unwrap();
+    };
+    with_schema(1, false);
+    let fresh = TestEnv::new();
+    let said = restore(&fresh, &dir, &[]).ok();
+    assert!(said.stderr.contains("brought up to date") && said.stderr.contains("restored"), "{said}");
+    assert_eq!(report(&fresh), wanted);
+    with_schema(1, true);
+    let fresh = TestEnv::new();
+    let said = restore(&fresh, &dir, &[]).fails(1);
+    assert!(said.stderr.contains("newer codex-tally") && !fresh.home().join("tally.db").exists(), "{said}");
 }
 
 #[test]
