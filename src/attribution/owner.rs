@@ -193,7 +193,7 @@ impl<'a> Claims<'a> {
         add(Subject::Email, lent(login));
         contexts().for_each(|c| add(Subject::Email, lent(c.attributes.get("user.email").map(String::as_str))));
         add(Subject::Account, lent(says.otlp.and_then(|c| c.account.as_deref())));
-        add(Subject::Account, lent(self.meta.and_then(|m| m.account.as_deref())));
+        add(Subject::Account, lent(self.meta.and_then(|m| m.account.as_deref()).filter(|a| !a.is_empty())));
         add(Subject::Repository, self.repository().map(Cow::Owned));
         add(Subject::Directory, lent(self.meta.and_then(|m| m.cwd.as_deref())));
         add(Subject::Directory, lent(self.cwd));
@@ -238,7 +238,8 @@ impl<'a> Claims<'a> {
         }
         let email = says.otlp.and_then(|c| c.email.as_deref());
         let account = says.otlp.and_then(|c| c.account.as_deref());
-        let account = account.or(self.meta.and_then(|m| m.account.as_deref()));
+        // An account that is there and has no name tells that there is a login, and not whose.
+        let account = account.or(self.meta.and_then(|m| m.account.as_deref())).filter(|account| !account.is_empty());
         let ci =
             says.hook.and_then(|c| ["GITHUB_REPOSITORY", "CI_PROJECT_PATH"].iter().find_map(|v| c.attributes.get(*v)));
         let os_user = says.hook.and_then(|c| c.os_user.as_deref());

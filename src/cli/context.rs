@@ -2,8 +2,8 @@
 
 use super::{Global, out};
 use crate::cache::Inputs;
-use crate::collect::{self, Found, Summary};
-use crate::config::{self, ChannelConfig, ConfigFile, Env};
+use crate::collect::{self, Found, Keeping, Summary};
+use crate::config::{self, ChannelConfig, ConfigFile, Env, UserPrivacy};
 use crate::ledger::Options;
 use crate::model::{Channel, Day};
 use crate::pricing::PriceBook;
@@ -55,14 +55,28 @@ impl Context {
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         self.make_home()?;
-        SqliteStore::open(&self.db)
+        Ok(say_copied(SqliteStore::open(&self.db)?))
+    }
+
+    /// The file of the store.
+    pub fn store_path(&self) -> &Path {
+        &self.db
+    }
+
+    /// What is kept of what is read: who users are, what was said and done.
+    pub fn keeping(&self) -> anyhow::Result<Keeping> {
+        if self.config.privacy.user != UserPrivacy::Plain {
+            self.make_home()?;
+        }
+        let users = config::users(&self.home, self.config.privacy.user)?;
+        Ok(Keeping { os_user: self.env.os_user(), users, capture: self.config.capture.into() })
     }
 
     /// Opens stores that wait no longer than this for other processes.
     pub fn opener(&self, patience: Duration) -> anyhow::Result<Opener> {
         self.make_home()?;
         let db = self.db.clone();
-        Ok(Opener::new(move || Ok(Box::new(SqliteStore::open_within(&db, patience)?))))
+        Ok(Opener::new(move || Ok(Box::new(say_copied(SqliteStore::open_within(&db, patience)?)))))
     }
 
     /// Makes the home, private to the user, if it is missing.
@@ -91,7 +105,7 @@ impl Context {
     /// Reads on in these transcripts.
     pub fn import(&self, store: &mut dyn Store, found: Found) -> anyhow::Result<Summary> {
         let mut shown = out::Progress::new();
-        let mut summary = collect::read_transcripts(store, &found.paths, &self.env.os_user(), &mut |p| {
+        let mut summary = collect::read_transcripts(store, &found.paths, &self.keeping()?, &mut |p| {
             shown.show(|| format!("{} of {} files, {} MB", p.files, p.files_total, p.bytes / 1_000_000));
         })?;
         found.problems.into_iter().for_each(|problem| summary.problem(problem));
@@ -106,10 +120,12 @@ impl Context {
     /// Reads on in journal, spool and transcripts. The spool before the transcripts: it tells where they are.
     pub fn sync(&self, store: &mut dyn Store) -> anyhow::Result<Summary> {
         let drained = self.drain(store)?;
-        let mut summary = collect::read_spool(store, &self.home, today())?;
+        let keeping = self.keeping()?;
+        let mut summary = collect::read_spool(store, &self.home, today(), &keeping.users)?;
         let homes = self.codex_homes(store)?;
         summary += self.import(store, collect::find_in_homes(&homes))?;
         summary.stored += drained;
+        keeping.expire(store)?;
         Ok(summary)
     }
 
@@ -141,6 +157,7 @@ impl Context {
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
         rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
+        let rules = self.keeping()?.users.rules(rules);
         let book = self.price_book()?;
         for passed in book.passed_over() {
             out::talk(&format!("warning: {}: {}", self.prices_path().display(), terminal_text(&passed)));
@@ -154,6 +171,17 @@ impl Context {
         let options = Options { default_channel, rules, providers: book.providers().clone() };
         Ok(Inputs::new(options, book))
     }
+}
+
+/// A copy that was made of an older store is told once, by whoever made it.
+fn say_copied(store: SqliteStore) -> SqliteStore {
+    if let Some(copy) = store.copied() {
+        let copy = copy.display();
+        out::talk(&format!(
+            "the store was brought up to date for this version; as it was before, it is kept in {copy}"
+        ));
+    }
+    store
 }
 
 /// Files that could not be read are told, never passed over.

@@ -1,6 +1,7 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
 mod attribution;
+mod backup;
 mod billing;
 mod chargeback;
 mod context;
@@ -11,13 +12,16 @@ mod holder;
 mod hook;
 mod import;
 mod ledger;
+mod limits;
 mod observations;
 mod out;
 mod paint;
 mod price_update;
 mod prices;
+mod purge;
 mod reconcile;
 mod report;
+mod restore;
 mod seal;
 mod serve;
 mod service;
@@ -109,6 +113,9 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Reconcile(reconcile::Args),
     #[command(subcommand)]
     Prices(prices::Command),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Purge(purge::Args),
     Demo(demo::Args),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -118,6 +125,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
 pub fn run() -> ExitCode {
     // Everything this program writes is private to its user.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    limits::survive_large_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return out::usage(&e),
@@ -146,6 +154,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Billing(command) => billing::run(&context()?, &command),
         Command::Reconcile(args) => reconcile::run(&context()?, &args),
         Command::Prices(command) => prices::run(&context()?, &command),
+        Command::Backup(args) => backup::run(&context()?, &args),
+        Command::Restore(args) => restore::run(&context()?, &args),
+        Command::Purge(args) => purge::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

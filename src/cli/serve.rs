@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use super::forward::forward;
-use super::out;
 use super::sockets::{Inherited, OnlySink};
+use super::{limits, out};
 use crate::config::SinkToken;
 use crate::report::format::thousands;
 use crate::serve::{self, Auth, Background, Credential, Follow, Options, Stats};
@@ -43,6 +43,10 @@ pub(super) struct Args {
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
+    /// Listen beyond this machine without encryption: who is on the way sees the token and what is sent. For a network that is
+    /// encrypted itself, or behind a proxy that is
+    #[arg(long)]
+    allow_cleartext: bool,
     /// A host name by which the sink may be called, besides the loopback names
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
@@ -61,9 +65,6 @@ pub(super) struct Args {
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<std::path::PathBuf>,
-    /// Listen beyond this machine without TLS, because something in front of it encrypts
-    #[arg(long)]
-    plain: bool,
     /// Do not read on in spool and transcripts meanwhile
     #[arg(long)]
     no_follow: bool,
@@ -103,7 +104,9 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         Err(e) if is_busy(&e) => out::talk("the store is held by another process; the journal takes what comes"),
         opened => opened?,
     }
-    let follow = Follow { codex_homes: context.configured_homes(), os_user: context.env.os_user() };
+    let keeping = context.keeping()?;
+    let users = keeping.users.clone();
+    let follow = Follow { codex_homes: context.configured_homes(), keeping };
     let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
@@ -121,6 +124,8 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         forward: forward(context, args.forward.as_deref())?,
         #[cfg(feature = "tls")]
         tls: args.tls()?,
+        users,
+        max_connections: limits::connections(1 + usize::from(grpc.is_some())),
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
@@ -134,10 +139,10 @@ fn check_reach(args: &Args, loopback: bool) -> anyhow::Result<()> {
     if !loopback && args.auth == AuthArg::None {
         bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
     }
-    if !loopback && !args.is_encrypted() && !args.plain {
+    if !loopback && !args.is_encrypted() && !args.allow_cleartext {
         bail!(
             "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key, listen on 127.0.0.1, or say \
-             --plain if something in front of the sink encrypts"
+             --allow-cleartext if something in front of the sink encrypts"
         );
     }
     Ok(())

@@ -2,7 +2,9 @@
 
 use super::billing::BillingConfig;
 use super::forward::ForwardConfig;
+use super::users::UserPrivacy;
 use crate::config::tokens::{SinkToken, check_tokens};
+use crate::model::Capture;
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,71 @@ pub struct ConfigFile {
     pub sink_tokens: Vec<SinkToken>,
     /// How bills are read, spread and fetched.
     pub billing: BillingConfig,
+    /// What is kept of who users are.
+    pub privacy: PrivacyConfig,
+    /// What is kept of what was said and done.
+    pub capture: CaptureConfig,
+}
+
+/// `[privacy]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrivacyConfig {
+    /// How users are known.
+    pub user: UserPrivacy,
+}
+
+/// `[capture]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaptureConfig {
+    /// Of prompts: `none` or `full`.
+    pub prompts: PromptCapture,
+    /// Of tool calls: `none`, `commands`, or `full` with what came out.
+    pub tools: ToolCapture,
+    /// For so many days.
+    pub days: u32,
+}
+
+/// What is kept of prompts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptCapture {
+    /// Nothing.
+    #[default]
+    None,
+    /// Their text.
+    Full,
+}
+
+/// What is kept of tool calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolCapture {
+    /// Nothing but name, time and success.
+    #[default]
+    None,
+    /// What they were told to do.
+    Commands,
+    /// That, and what came out.
+    Full,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        CaptureConfig { prompts: PromptCapture::None, tools: ToolCapture::None, days: 30 }
+    }
+}
+
+impl From<CaptureConfig> for Capture {
+    fn from(config: CaptureConfig) -> Self {
+        Capture {
+            prompts: config.prompts == PromptCapture::Full,
+            commands: config.tools != ToolCapture::None,
+            outputs: config.tools == ToolCapture::Full,
+            days: config.days,
+        }
+    }
 }
 
 /// A billing channel, as the file names it.
@@ -87,6 +154,15 @@ mod tests {
         assert_eq!(ConfigFile::read(&path, true).unwrap().teams, Some(dir.path().join("rules/teams.toml")));
         std::fs::write(&path, "chanel = \"api\"\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
+        for (text, says) in
+            [("[capture]\nprompts = \"commands\"\n", "full"), ("[privacy]\nuser = \"hash\"\n", "pseudonym")]
+        {
+            std::fs::write(&path, text).unwrap();
+            assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains(says), "{text}");
+        }
+        std::fs::write(&path, "[capture]\ntools = \"commands\"\n").unwrap();
+        let capture = Capture::from(ConfigFile::read(&path, true).unwrap().capture);
+        assert_eq!(capture, Capture { commands: true, days: 30, ..Capture::default() });
         std::fs::write(&path, "codex_homes = [\"rel\"]\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("`rel`"));
     }

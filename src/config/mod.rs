@@ -7,13 +7,15 @@ mod forward;
 mod members;
 mod teams;
 mod tokens;
+mod users;
 
 pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{ChannelConfig, ConfigFile};
+pub use file::{CaptureConfig, ChannelConfig, ConfigFile, PrivacyConfig, PromptCapture, ToolCapture};
 pub use forward::ForwardConfig;
 pub use teams::read_teams;
 pub use tokens::SinkToken;
+pub use users::{UserPrivacy, users, users_of_hook};
 
 use std::path::{Path, PathBuf};
 

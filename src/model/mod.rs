@@ -5,6 +5,7 @@ mod amount;
 mod bill;
 mod booked;
 mod charge;
+mod content;
 mod fact;
 mod ids;
 mod line;
@@ -18,6 +19,7 @@ mod split;
 mod sums;
 mod time;
 mod usage;
+mod users;
 mod workspace;
 mod zone;
 
@@ -26,6 +28,7 @@ pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, pars
 pub use bill::{Bill, BillingFile, Covered, Standing};
 pub use booked::{Booked, Posting, Seal, SealedSession};
 pub use charge::{BillingSource, Charge, ChargeId, ChargeKind, Currency, Money, Origin, Quantity};
+pub use content::{Capture, Content, ContentKind};
 pub use fact::{
     Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
     Unmetered,
@@ -48,5 +51,6 @@ pub use split::{CENT, cents_of_total, largest_remainder, round_half_even, split}
 pub use sums::{Sums, TokenSums};
 pub use time::{BillingPeriod, Day, ParsePeriodError, Timestamp};
 pub use usage::{Quarantine, ServiceTier, TokenUsage};
+pub use users::Users;
 pub use workspace::{WorkspaceMonth, WorkspaceTeam};
 pub use zone::{ParseZoneError, Zone};

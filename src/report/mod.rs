@@ -3,6 +3,7 @@
 pub mod billing;
 mod books;
 pub mod chargeback;
+mod content;
 mod coverage;
 mod days;
 mod decided;
@@ -17,6 +18,7 @@ mod suggest;
 mod table;
 
 pub use books::books;
+pub use content::contents;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};

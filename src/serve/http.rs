@@ -60,7 +60,7 @@ async fn serve(
     let room = body::reserve(sink, announced.unwrap_or(sink.options.max_wire_bytes), gzip).await?;
     let bytes = Bytes::from(body::read(body, &sink.options, true).await?);
     let message = Message { bytes, encoding, gzip, room };
-    Ok((signal, intake::take_logs(sink, message, intake::client(&head.headers, caller)).await?))
+    Ok((signal, intake::take_logs(sink, message, intake::client(sink, &head.headers, caller)).await?))
 }
 
 /// Everything that is decided by the head alone, before a byte of the body is read.

@@ -54,10 +54,10 @@ pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<Caller, Re
 }
 
 /// What the headers, or the metadata, say of the records, and the token that they came with.
-pub(super) fn client(headers: &HeaderMap, caller: Caller) -> ClientHeaders {
+pub(super) fn client(sink: &Sink, headers: &HeaderMap, caller: Caller) -> ClientHeaders {
     let text = headers.get("x-team").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let team = text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string);
-    ClientHeaders { team, credential: caller.credential }
+    ClientHeaders { team, credential: caller.credential, users: sink.options.users.clone() }
 }
 
 /// Decodes logs and stores them. Returns the answer once they are on disk.

@@ -38,6 +38,7 @@ pub use report::{Event, Stats};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
+use crate::model::Users;
 use crate::store::Store;
 use anyhow::Context as _;
 use connection::Door;
@@ -114,6 +115,8 @@ pub struct Options {
     /// Both doors speak TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<Tls>,
+    /// As whom users are known from here on.
+    pub users: Users,
 }
 
 impl Default for Options {
@@ -136,6 +139,7 @@ impl Default for Options {
             forward: None,
             #[cfg(feature = "tls")]
             tls: None,
+            users: Users::Plain,
         }
     }
 }

@@ -5,15 +5,19 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/billing.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
+    "docs/operations.md",
     "docs/prices.md",
+    "docs/privacy.md",
     "docs/scenarios.md",
+    "docs/security.md",
     "docs/service.md",
     "docs/teams.md",
     "hooks/config.toml",
@@ -116,6 +120,9 @@ fn every_command_has_help_with_an_example() {
         "prices list",
         "prices check",
         "prices update",
+        "backup",
+        "restore",
+        "purge",
         "demo",
         "completions",
         "man",

@@ -63,7 +63,7 @@ fn wrong_files_are_named() {
 fn beyond_this_machine_it_is_encrypted_and_guarded() {
     let env = TestEnv::new();
     let anywhere = ["serve", "--http", "0.0.0.0:0", "--grpc", "none"];
-    let open = env.run(&[&anywhere[..], &["--auth", "none", "--plain"]].concat()).fails(1);
+    let open = env.run(&[&anywhere[..], &["--auth", "none", "--allow-cleartext"]].concat()).fails(1);
     assert!(open.stderr.contains("without a token"), "{open}");
     let plain = env.run(&anywhere).fails(1);
     assert!(plain.stderr.contains("--tls-cert"), "{plain}");

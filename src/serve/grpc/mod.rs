@@ -84,7 +84,8 @@ async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Respo
     let named = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
     let limit = if gzip { body::inflated_limit(length, &sink.options) } else { length };
     let mut reached = false;
-    let export = Export { sink, logs: Some((intake::client(&head.headers, caller), room)), reached: &mut reached };
+    let export =
+        Export { sink, logs: Some((intake::client(sink, &head.headers, caller), room)), reached: &mut reached };
     let request = Request::from_parts(head, envelope.into_body(&sink.options));
     let mut grpc = Grpc::new(Raw).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(limit);
     let response = polled(gzip, grpc.unary(export, request)).await;
