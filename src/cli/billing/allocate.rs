@@ -62,10 +62,17 @@ pub(in crate::cli) struct Month {
 }
 
 impl Month {
-    /// Reads on, and takes both sides together.
-    pub fn ready(context: &Context, period: BillingPeriod, no_import: bool) -> anyhow::Result<Self> {
+    /// Reads on, and takes both sides together. Of a sealed month: what was sealed, or with `live` what is known now.
+    pub fn ready(context: &Context, period: BillingPeriod, no_import: bool, live: bool) -> anyhow::Result<Self> {
         let sessions = Sessions::ready(context, no_import)?;
-        let observed = observed(&sessions, period)?;
+        let is_sealed = sessions.inputs().sealed_through().is_some_and(|through| period <= through);
+        let observed = if live && is_sealed {
+            let mut observed = Observed::new(period);
+            sessions.each_live(period, &mut |session| observed.add(session))?;
+            observed
+        } else {
+            observed(&sessions, period)?
+        };
         let bill = context.open()?.bill(span(period))?;
         Ok(Month { sessions, bill, observed })
     }
@@ -115,7 +122,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             "the method fixed needs weights: write fixed = { TEAM = 1 } below [billing] in config.toml",
         ));
     }
-    let month = Month::ready(context, args.period, args.no_import)?;
+    let month = Month::ready(context, args.period, args.no_import, false)?;
     let all = allocate(&month.bill, &month.observed, &plan(context, month.sessions.inputs(), method));
     let detail = match args.output.format {
         _ if args.detail => Detail::Charges,

@@ -15,7 +15,7 @@ pub use observed::{Observed, ObservedRow};
 pub use reconcile::{Dims, Reconciliation, reconcile};
 pub use workspaces::workspaces;
 
-use crate::model::{Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
+use crate::model::{Channel, Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
 use crate::pricing::PriceBook;
 use std::collections::BTreeMap;
 
@@ -45,8 +45,7 @@ impl Plan<'_> {
     pub fn method(&self, charge: &Charge) -> Method {
         let usual = || match charge.kind {
             ChargeKind::Seat => Method::Seats,
-            ChargeKind::CreditPack | ChargeKind::Overage => Method::Credits,
-            _ if charge.money.is_none() => Method::Credits,
+            _ if charge.channel == Channel::Chatgpt => Method::Credits,
             _ => Method::List,
         };
         self.method.or_else(|| self.methods.get(&charge.kind).copied()).unwrap_or_else(usual)

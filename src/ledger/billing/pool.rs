@@ -34,6 +34,8 @@ pub(super) struct Pool {
     pub owners: BTreeMap<[String; 4], i128>,
     /// What was billed beyond it, in the same measure.
     pub not_observed: i128,
+    /// Whose that is.
+    pub beyond: [String; 4],
 }
 
 impl PoolKey {
@@ -104,7 +106,11 @@ pub(super) fn pools<'c>(
     for (charge, method) in charges {
         let key = PoolKey::of(charge, method, plan);
         let billed = key.billed(charge).filter(|_| charge.kind == ChargeKind::Usage).unwrap_or(0);
-        let (_, sum) = pools.entry(key.clone()).or_insert_with(|| (weights(&key, observed, plan), 0));
+        let (_, sum) = pools.entry(key.clone()).or_insert_with(|| {
+            // All charges of a pool are of the same team and user.
+            let beyond = plan.owner_of(charge);
+            (Pool { beyond, ..weights(&key, observed, plan) }, 0)
+        });
         *sum += billed;
     }
     let beyond = |(key, (mut pool, billed)): (PoolKey, (Pool, i128))| {
