@@ -10,6 +10,7 @@ use crate::report::Range;
 use crate::report::billing::{Detail, allocated};
 use crate::store::Bills;
 use clap::ValueEnum;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -135,6 +136,18 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             .notes
             .push(format!("nothing that was billed for {} is stored; see `codex-tally billing import`", args.period));
     }
+    if !args.output.is(Format::Table) {
+        listing.notes.push(made_from(&month, args.period)?);
+    }
     args.output.write(&listing)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// By what the same allocation can be made again.
+fn made_from(month: &Month, period: BillingPeriod) -> anyhow::Result<String> {
+    let files: BTreeSet<&str> = month.bill.counted().map(|charge| charge.origin.file.as_str()).collect();
+    let inputs = month.sessions.inputs();
+    let seal = month.sessions.seal(period)?.map_or_else(|| "open".to_string(), |seal| format!("seal {}", seal.sha256));
+    let files = files.into_iter().collect::<Vec<_>>().join(" ");
+    Ok(format!("made from: {seal}, rules {}, prices {}, files {files}", inputs.rules_hash(), inputs.book().hash()))
 }

@@ -1,7 +1,7 @@
 //! Pools: charges that the same observed usage stands behind. They share its weights, and what their sum has beyond it was
 //! not observed.
 
-use super::{Observed, ObservedRow, Plan};
+use super::{Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, ChargeKind, Day, Method};
 use std::collections::BTreeMap;
 
@@ -40,10 +40,9 @@ pub(super) struct Pool {
 
 impl PoolKey {
     pub fn of(charge: &Charge, method: Method, plan: &Plan<'_>) -> Self {
-        let fees = charge.line_item.as_ref().is_some_and(|item| item.to_ascii_lowercase().contains("search"));
         let item = match plan.model(charge) {
+            Some(model) if model == SEARCHES => Item::Fees,
             Some(model) => Item::Model(model),
-            None if fees && charge.kind == ChargeKind::Usage => Item::Fees,
             None => Item::Any,
         };
         PoolKey {

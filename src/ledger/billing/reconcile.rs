@@ -1,7 +1,7 @@
 //! Reconciliation: what was billed beside what was observed, by the finest keys that both sides have, with the difference
 //! explained. What was observed and the parts of the difference always add up to what was billed.
 
-use super::{Observed, ObservedRow, Plan, tokens};
+use super::{Observed, ObservedRow, Plan, SEARCHES, tokens};
 use crate::model::{
     Bill, BillingSource, Channel, Charge, ChargeKind, Day, Difference, Measured, ReconcileKey, Reconciled, ServiceTier,
     TokenUsage, UNATTRIBUTED,
@@ -137,6 +137,8 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
         side.credits(bill, &credits, &mut made);
     }
     side.not_compared(&mut made.notes);
+    let mut said = BTreeSet::new();
+    made.notes.retain(|note| said.insert(note.clone()));
     made
 }
 
@@ -224,8 +226,13 @@ impl Side<'_> {
         }
         if code == "USD" {
             for (day, row) in self.observed.month(Channel::Api).filter(|(day, _)| days.contains(day)) {
-                let group = groups.entry(dims.of_row(day, row, self.plan)).or_default();
-                group.observed += row.list_usd + row.fees_usd;
+                let key = dims.of_row(day, row, self.plan);
+                if row.fees_usd != 0 {
+                    let model = dims.model.then(|| SEARCHES.to_string());
+                    groups.entry(ReconcileKey { model, ..key.clone() }).or_default().observed += row.fees_usd;
+                }
+                let group = groups.entry(key).or_default();
+                group.observed += row.list_usd;
                 group.unpriced_tokens += row.unpriced_tokens;
             }
         } else {
@@ -358,6 +365,9 @@ fn push(
     group: &Group,
     parts: Vec<(Difference, i128)>,
 ) {
+    if group.billed == 0 && group.observed == 0 {
+        return;
+    }
     let mut sums: BTreeMap<Difference, i128> = BTreeMap::new();
     parts.into_iter().for_each(|(why, part)| *sums.entry(why).or_default() += part);
     let parts = sums.into_iter().filter(|(_, part)| *part != 0).collect();

@@ -281,7 +281,35 @@ fn a_sealed_month_is_spread_as_it_was_sealed_and_compared_as_it_is_known() {
     // What comes late is a correction of the next month, and explains the bill of this one.
     october(2, "bob", &[1000]);
     assert_eq!(allocate(), before);
+    let said = env.run(&["billing", "allocate", "-p", "2026-10", "--format", "csv"]).ok().stderr;
+    assert!(said.contains("made from: seal ") && said.contains(", files "), "{said}");
     let late = env.run(&["reconcile", "-p", "2026-10"]).ok();
     assert!(late.stdout.contains("USD: billed 0.025090000000, observed 0.025090000000: they are equal"), "{late}");
     assert_eq!(allocate(), before);
+}
+
+#[test]
+fn the_order_of_imports_changes_nothing() {
+    let invoice = "invoice,line,kind,from,to,amount,currency\nI,1,tax,2026-11-01,2026-11-30,0.007,USD\n";
+    let files = [
+        ("usage.json", usage(5000, 3, "default")),
+        ("costs.json", costs("0.02509")),
+        ("again.json", costs("0.02509") + "\n"),
+        ("invoice.csv", invoice.to_string()),
+    ];
+    let made = |order: [usize; 4]| {
+        let env = TestEnv::new();
+        configure(&env, "channel = \"api\"\n", TEAMS);
+        used(&env, 1, "ann", &[3000, 1000]);
+        used(&env, 2, "bob", &[1000]);
+        for n in order {
+            let _ = import(&env, files[n].0, files[n].1.as_bytes(), &[]).ok();
+        }
+        let allocated = env.run(&["billing", "allocate", "-p", "2026-11", "--format", "csv"]).ok().stdout;
+        (allocated, env.run(&["reconcile", "-p", "2026-11", "--format", "csv"]).ok().stdout)
+    };
+    let first = made([0, 1, 2, 3]);
+    assert!(first.0.contains("0.005596652053") && first.0.lines().count() == 5, "{}", first.0);
+    assert_eq!(made([3, 2, 0, 1]), first);
+    assert_eq!(made([1, 3, 2, 0]), first);
 }
