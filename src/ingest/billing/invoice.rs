@@ -1,6 +1,6 @@
 //! Our own CSV of invoice rows, as docs/billing.md has it. It is ours, so whatever is not understood is an error.
 
-use super::wire::{decimal, kept, money};
+use super::wire::{decimal, is_possible, kept, money};
 use super::{Input, pages};
 use crate::model::{BillingSource, Channel, Charge, ChargeKind, Day, Origin, Quantity, Timestamp};
 use std::collections::BTreeSet;
@@ -61,7 +61,9 @@ pub(super) fn row(header: &[&str], values: &[&str], line: u64, input: &Input<'_>
     let need = |name: &str| get(name).ok_or_else(|| format!("{name} is empty"));
     let day = |name: &str| {
         let text = need(name)?;
-        Day::parse(&text).ok_or_else(|| format!("{name}: `{text}` is not a day; write YYYY-MM-DD"))
+        Day::parse(&text)
+            .filter(|day| is_possible(day.start()))
+            .ok_or_else(|| format!("{name}: `{text}` is not a day; write YYYY-MM-DD"))
     };
     let kind_name = need("kind")?;
     let kind = ChargeKind::of_name(&kind_name).ok_or_else(|| {

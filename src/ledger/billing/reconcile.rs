@@ -178,18 +178,23 @@ impl Side<'_> {
         let names = dims.names();
         let by = if names.is_empty() { "all together".to_string() } else { format!("by {}", names.join(", ")) };
         notes.push(format!("{what} are compared {by}, on {} days", days.len()));
-        if !dims.team && charges.iter().any(|c| c.project.is_some() || c.api_key.is_some()) {
-            let without: BTreeSet<&str> = charges
-                .iter()
-                .filter(|charge| self.plan.team(charge).is_none())
-                .map(|c| c.project.as_deref().or(c.api_key.as_deref()).unwrap_or("none"))
-                .collect();
-            let some: Vec<&str> = without.iter().copied().take(5).collect();
-            notes.push(format!(
-                "teams are not compared: {} projects or keys have no team below [billing] in config.toml, for example {}",
-                without.len(),
-                some.join(", ")
-            ));
+        let without = |has: &dyn Fn(&Charge) -> bool, id: &dyn Fn(&Charge) -> Option<String>| {
+            let ids: BTreeSet<String> = charges.iter().filter(|charge| !has(charge)).filter_map(id).collect();
+            let some = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+            (!ids.is_empty()).then(|| {
+                format!("{} of the provider's ids", ids.len())
+                    + " are not below [billing] in config.toml, for example "
+                    + &some
+            })
+        };
+        let project = |charge: &Charge| charge.api_key.clone().or_else(|| charge.project.clone());
+        if let Some(why) = without(&|charge| self.plan.team(charge).is_some(), &project).filter(|_| !dims.team) {
+            notes.push(format!("teams are not compared: {why}"));
+        }
+        if let Some(why) =
+            without(&|charge| self.plan.user(charge).is_some(), &|c| c.user.clone()).filter(|_| !dims.user)
+        {
+            notes.push(format!("users are not compared: {why}"));
         }
         let left: i64 = self
             .observed

@@ -82,7 +82,10 @@ fn an_api_month_is_compared_and_spread() {
     assert!(equal.stdout.contains("USD: billed 0.025090000000, observed 0.025090000000: they are equal"), "{equal}");
     assert!(equal.stdout.contains("3 more comparisons are equal"), "{equal}");
     assert!(equal.stdout.contains("tokens are compared by day, model, tier, on 1 days"), "{equal}");
-    assert!(equal.stdout.contains("teams are not compared: 1 projects or keys have no team"), "{equal}");
+    assert!(
+        equal.stdout.contains("teams are not compared: 1 of the provider's ids are not below [billing]"),
+        "{equal}"
+    );
 
     // The month went on, and a fifth of it was not observed.
     let _ = import(&env, "usage-2.json", usage(6000, 33, "default").as_bytes(), &[]).ok();
