@@ -178,24 +178,11 @@ impl Side<'_> {
         let names = dims.names();
         let by = if names.is_empty() { "all together".to_string() } else { format!("by {}", names.join(", ")) };
         notes.push(format!("{what} are compared {by}, on {} days", days.len()));
-        let without = |has: &dyn Fn(&Charge) -> bool, id: &dyn Fn(&Charge) -> Option<String>| {
-            let ids: BTreeSet<String> = charges.iter().filter(|charge| !has(charge)).filter_map(id).collect();
-            let some = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-            (!ids.is_empty()).then(|| {
-                format!("{} of the provider's ids", ids.len())
-                    + " are not below [billing] in config.toml, for example "
-                    + &some
-            })
-        };
-        let project = |charge: &Charge| charge.api_key.clone().or_else(|| charge.project.clone());
-        if let Some(why) = without(&|charge| self.plan.team(charge).is_some(), &project).filter(|_| !dims.team) {
-            notes.push(format!("teams are not compared: {why}"));
-        }
-        if let Some(why) =
-            without(&|charge| self.plan.user(charge).is_some(), &|c| c.user.clone()).filter(|_| !dims.user)
-        {
-            notes.push(format!("users are not compared: {why}"));
-        }
+        let project = |c: &Charge| c.api_key.clone().or_else(|| c.project.clone());
+        let teams = charges.iter().filter(|charge| self.plan.team(charge).is_none()).filter_map(project).collect();
+        let users =
+            charges.iter().filter(|charge| self.plan.user(charge).is_none()).filter_map(|c| c.user.clone()).collect();
+        notes.extend(unknown("teams", dims.team, teams).into_iter().chain(unknown("users", dims.user, users)));
         let left: i64 = self
             .observed
             .month(Channel::Api)
@@ -361,6 +348,18 @@ impl Side<'_> {
             notes.push("some API usage has no team: it stands beside the teams of projects and keys".to_string());
         }
     }
+}
+
+/// Why something is not compared, if it is for want of a line in the configuration.
+fn unknown(what: &str, is_compared: bool, ids: BTreeSet<String>) -> Option<String> {
+    if is_compared || ids.is_empty() {
+        return None;
+    }
+    let some = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let n = ids.len();
+    Some(format!(
+        "{what} are not compared: {n} of the provider's ids are not below [billing] in config.toml, for example {some}"
+    ))
 }
 
 fn push(
