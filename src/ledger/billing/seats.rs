@@ -6,7 +6,7 @@ use crate::model::{Bill, BillingSource, Channel, Charge, ChargeKind, ShareClass,
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One seat, in the unit in which quantities are kept.
-const SEAT: i128 = 1_000_000_000_000;
+pub(super) const SEAT: i128 = 1_000_000_000_000;
 
 /// The users of a month.
 pub(super) struct Seats<'b> {

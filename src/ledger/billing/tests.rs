@@ -138,6 +138,32 @@ fn what_was_not_observed_and_idle_seats_are_apart() {
 }
 
 #[test]
+fn a_seat_with_a_name_is_its_users_or_idle() {
+    let mut observed = Observed::new(month());
+    observed.insert(day(2), observed_row("a", "ann", Channel::Chatgpt, UNIT));
+    observed.insert(day(2), observed_row("b", "ann", Channel::Chatgpt, 3 * UNIT));
+    let seat = |row: u64, email: &str| Charge {
+        money: usd(8),
+        email: (!email.is_empty()).then(|| email.into()),
+        quantity: email.is_empty().then(|| Quantity { pico: Pico(2 * UNIT), unit: "seats".into() }),
+        ..charge(BillingSource::Invoice, ChargeKind::Seat, row, day(1), day(30))
+    };
+    let bill = bill(vec![seat(1, "ann"), seat(2, "eve"), seat(3, "")]);
+    let (all, workspaces) = with_plan(None, &BTreeMap::new(), |plan| {
+        let all = allocate(&bill, &observed, plan);
+        let workspaces = workspaces(&bill, &all, &observed, plan);
+        (all, workspaces)
+    });
+    let shares: Vec<_> = all.iter().map(|one| brief(&one.shares)).collect();
+    let nobody = "unattributed";
+    // Of two teams, a seat is shared by tokens. Who has a seat of her own sits on no other.
+    assert_eq!(shares[0], [("allocated", "a", "ann", 2), ("allocated", "b", "ann", 6)]);
+    assert_eq!(shares[1], [("idle", nobody, "eve", 8)]);
+    assert_eq!(shares[2], [("idle", nobody, nobody, 8)]);
+    assert_eq!((workspaces[0].seats, workspaces[0].idle_seats), (Some(Pico(4 * UNIT)), Pico(3 * UNIT)));
+}
+
+#[test]
 fn fixed_weights_are_those_of_the_configuration() {
     let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, 1, day(1), day(1));
     cost.money = usd(-10);

@@ -1,6 +1,6 @@
 //! What statements say of ChatGPT workspaces.
 
-use super::seats::Seats;
+use super::seats::{SEAT, Seats};
 use super::{Observed, Plan};
 use crate::model::{Allocated, Bill, Channel, ChargeKind, Pico, ShareClass, WorkspaceMonth, WorkspaceTeam};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,11 @@ pub fn workspaces(bill: &Bill, all: &[Allocated], observed: &Observed, plan: &Pl
         let workspace = made.entry(&charge.account).or_default();
         workspace.account.clone_from(&charge.account);
         let is_seat = charge.kind == ChargeKind::Seat;
-        if let (true, Some(quantity)) = (is_seat, &charge.quantity) {
-            *workspace.seats.get_or_insert_default() = Pico(workspace.seats.unwrap_or_default().0 + quantity.pico.0);
+        // A seat with a name is one, whether its row has a quantity or not.
+        let named = || plan.user(charge).map(|_| SEAT);
+        let seats = charge.quantity.as_ref().map(|quantity| quantity.pico.0).or_else(named);
+        if let Some(seats) = seats.filter(|_| is_seat) {
+            workspace.seats.get_or_insert_default().0 += seats;
         }
         for share in &one.shares {
             let team = workspace.teams.entry(share.owner[0].clone()).or_default();

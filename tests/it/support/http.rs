@@ -112,6 +112,7 @@ fn request_bodies_are_decoded_however_they_were_sent() {
             let mut stream = &bytes[..];
             let request = Request::read(&mut stream).unwrap().unwrap();
             assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/responses"));
+            assert_eq!(request.query, "a=b");
             assert_eq!(request.body, plain, "{encoding}");
             assert!(Request::read(&mut stream).unwrap().is_none(), "{encoding}: nothing is left over");
         }
