@@ -1,9 +1,11 @@
 //! The cached sessions of a store: brought up to date, dropped and rebuilt, checked against the observations; months sealed.
 
+mod month;
 mod refresh;
 mod seal;
 mod verify;
 
+pub use month::{Each, month};
 pub use refresh::{Progress, rebuild, refresh};
 pub use seal::{Refusal, Sealed, export, seal};
 pub use verify::{Finding, verify};

@@ -47,17 +47,17 @@ enum BasisArg {
     Contract,
 }
 
-/// What a sealed month's files say of how they were made: what was sealed, whatever prices and rules are now.
-fn sealed(seal: &Seal) -> anyhow::Result<About> {
+/// The hashes of the prices and the rules that a month was sealed with.
+pub(super) fn sealed_with(seal: &Seal) -> anyhow::Result<(String, String)> {
     let said: serde_json::Value = serde_json::from_slice(&seal.json).context("the seal is damaged")?;
     let hash = |name: &str| said["sha256"][name].as_str().unwrap_or_default().to_string();
-    Ok(About {
-        basis: Basis::List,
-        price_book: hash("price_book"),
-        rules: hash("rules"),
-        default_channel: None,
-        seal: Some(seal.sha256.clone()),
-    })
+    Ok((hash("price_book"), hash("rules")))
+}
+
+/// What a sealed month's files say of how they were made: what was sealed, whatever prices and rules are now.
+fn sealed(seal: &Seal) -> anyhow::Result<About> {
+    let (price_book, rules) = sealed_with(seal)?;
+    Ok(About { basis: Basis::List, price_book, rules, default_channel: None, seal: Some(seal.sha256.clone()) })
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {

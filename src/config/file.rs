@@ -18,6 +18,22 @@ pub struct ConfigFile {
     pub teams: Option<PathBuf>,
     /// The user's own prices; a relative path begins where this file is.
     pub prices: Option<PathBuf>,
+    /// Whose bills the channels are on, as FOCUS exports name it.
+    pub focus: FocusConfig,
+}
+
+/// The accounts that bills are of.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FocusConfig {
+    /// The id of the organisation with the API keys.
+    pub api_account: Option<String>,
+    /// Its name.
+    pub api_account_name: Option<String>,
+    /// The id of the ChatGPT workspace.
+    pub chatgpt_account: Option<String>,
+    /// Its name.
+    pub chatgpt_account_name: Option<String>,
 }
 
 /// A billing channel, as the file names it.

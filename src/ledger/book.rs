@@ -1,7 +1,7 @@
 //! Lines as they are booked.
 
 use super::rollup::sums;
-use crate::model::{Booked, Line, TokenSums};
+use crate::model::{Booked, BookedDetail, BookedPrice, Line, TokenSums};
 
 /// A line with all names by which it may have been booked before.
 pub(super) struct Bookable {
@@ -42,7 +42,22 @@ pub fn book(line: &Line) -> Booked {
         tokens,
         sums: sums(line),
         unpriced_tokens: if line.priced.unpriced.is_some() { tokens.total() } else { 0 },
+        detail: detail(line),
     }
+}
+
+fn detail(line: &Line) -> BookedDetail {
+    let p = &line.priced;
+    // Without an amount of its own the rate is that of the comparison.
+    let price = p.rate.as_ref().filter(|_| p.list.is_some()).map(|rate| BookedPrice {
+        model: rate.model.clone(),
+        from: rate.effective_from.epoch_days(),
+        long_context: rate.long_context,
+        pico_per_token: rate.pico_per_token,
+    });
+    let labels = line.response.owner.labels.iter().filter(|(_, field)| field.is_attributed());
+    let labels = labels.map(|(name, field)| (name.clone(), field.value.clone())).collect();
+    BookedDetail { price, contract_pico_per_token: p.contract_pico_per_token, labels }
 }
 
 /// The same with its other names.

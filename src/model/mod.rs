@@ -16,7 +16,7 @@ mod usage;
 mod zone;
 
 pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
-pub use booked::{Booked, Seal, SealedSession};
+pub use booked::{Booked, BookedDetail, BookedPrice, Seal, SealedSession};
 pub use fact::{
     Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
 };

@@ -5,6 +5,7 @@ mod coverage;
 mod days;
 mod decided;
 mod explain;
+pub mod focus;
 pub mod format;
 mod grouped;
 mod measures;

@@ -5,13 +5,14 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
+    "docs/focus.md",
     "docs/prices.md",
     "docs/scenarios.md",
     "docs/teams.md",
@@ -34,7 +35,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 5] = ["report", "prices", "observations", "ledger", "attribution"];
+const GROUPS: [&str; 6] = ["report", "prices", "observations", "ledger", "attribution", "export"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -95,6 +96,8 @@ fn every_command_has_help_with_an_example() {
         "show",
         "ledger seal",
         "chargeback",
+        "export",
+        "export focus",
         "ledger verify",
         "ledger rebuild",
         "ledger explain",

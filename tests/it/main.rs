@@ -11,6 +11,7 @@ mod demo;
 mod documents;
 mod examples;
 mod explain;
+mod focus;
 mod follow;
 mod forks;
 mod generated;
