@@ -7,7 +7,7 @@ use super::sessions::Sessions;
 use crate::model::{BillingPeriod, Seal, Zone};
 use crate::report::Range;
 use crate::report::chargeback::{About, Basis, Chargeback, Month};
-use crate::report::format::{notes, thousands};
+use crate::report::format::{currency_notes, notes, thousands};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// The time zone of the month and its days, for example Europe/Berlin; prices stay with UTC days
     #[arg(long, value_name = "ZONE", default_value_t = Zone::UTC)]
     tz: Zone,
+    /// Amounts of the CSV files in this currency, too, at the rates of your table (docs/currency.md), for example EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Write into a folder that has other files, and over files that were changed since they were written
     #[arg(long)]
     force: bool,
@@ -62,8 +65,9 @@ fn sealed(seal: &Seal) -> anyhow::Result<About> {
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let range = Range::of_period(args.period, args.tz);
+    let conversion = context.conversion(args.currency.as_deref())?;
     let all = Sessions::ready(context, args.no_import)?;
-    let mut made = Chargeback::new(args.period, range);
+    let mut made = Chargeback::new(args.period, range, conversion);
     all.each(range, &mut |session| made.add(session))?;
     let (month, inputs) = (made.month(), all.inputs());
     let basis = match basis(args, &month, inputs.book().has_contract()) {
@@ -92,7 +96,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         thousands(teams),
         thousands(files)
     ));
-    notes(&month.coverage(&all.counters)).iter().for_each(|note| out::talk(note));
+    let rates = month.currency().into_iter().flat_map(currency_notes);
+    notes(&month.coverage(&all.counters)).into_iter().chain(rates).for_each(|note| out::talk(&note));
     Ok(ExitCode::SUCCESS)
 }
 

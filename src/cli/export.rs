@@ -40,6 +40,9 @@ pub(super) struct FocusArgs {
     /// Add up the sessions of a day instead of a row for each
     #[arg(long)]
     no_sessions: bool,
+    /// Costs in this currency, too, in columns of ours, at the rates of your table (docs/currency.md), for example EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Do not read what is new first
     #[arg(long)]
     no_import: bool,
@@ -55,8 +58,9 @@ enum FocusVersion {
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     let Command::Focus(args) = command;
+    let conversion = context.conversion(args.currency.as_deref())?;
     let all = Sessions::ready(context, args.no_import)?;
-    let about = about(context, args, &all)?;
+    let about = About { conversion, ..about(context, args, &all)? };
     let mut finished = None;
     match &args.out {
         None => finished = Some(write(&all, &about, &mut out::Data)?),
@@ -97,6 +101,7 @@ fn about(context: &Context, args: &FocusArgs, all: &Sessions) -> anyhow::Result<
             chatgpt_id: said.chatgpt_account,
             chatgpt_name: said.chatgpt_account_name,
         },
+        conversion: None,
     })
 }
 

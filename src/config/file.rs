@@ -18,6 +18,8 @@ pub struct ConfigFile {
     pub teams: Option<PathBuf>,
     /// The user's own prices; a relative path begins where this file is.
     pub prices: Option<PathBuf>,
+    /// The user's currency rates; a relative path begins where this file is.
+    pub rates: Option<PathBuf>,
     /// Whose bills the channels are on, as FOCUS exports name it.
     pub focus: FocusConfig,
 }
@@ -64,7 +66,8 @@ impl ConfigFile {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
-                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), ..file })
+                let (teams, prices, rates) = (file.teams.map(here), file.prices.map(here), file.rates.map(here));
+                Ok(ConfigFile { teams, prices, rates, ..file })
             }
         }
     }

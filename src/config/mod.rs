@@ -3,10 +3,12 @@
 mod env;
 mod file;
 mod members;
+mod rates;
 mod teams;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
 pub use file::{ChannelConfig, ConfigFile, FocusConfig};
+pub use rates::{code as currency_code, read_rates};
 pub use teams::read_teams;
 
 use std::path::{Path, PathBuf};

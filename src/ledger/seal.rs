@@ -1,7 +1,10 @@
 //! The artifact of a sealed month: its lines as CSV, and what `seal.json` says of them. Made from what is stored of each session,
 //! in the order of sessions, so that anybody can make it again and compare.
 
-use crate::model::{BillingPeriod, Booked, Channel, SealedSession, Sums, TokenSums, format_pico, largest_remainder};
+use crate::model::{
+    BillingPeriod, Booked, BookedDetail, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico,
+    largest_remainder,
+};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -79,6 +82,8 @@ pub struct Head {
 pub struct Sealing {
     lines: Sha256,
     parts: Sha256,
+    /// Nothing where no line has any: seals that came before them.
+    details: Option<Sha256>,
     count: u64,
     sessions: u64,
     responses: i64,
@@ -97,6 +102,7 @@ impl Default for Sealing {
         Sealing {
             lines,
             parts: Sha256::new(),
+            details: None,
             count: 0,
             sessions: 0,
             responses: 0,
@@ -115,6 +121,12 @@ impl Sealing {
         let mut csv = Vec::new();
         for line in &session.lines {
             csv.extend(record(&fields(session.session.as_str(), line)));
+            if line.detail != BookedDetail::default() {
+                let details = self.details.get_or_insert_default();
+                details.update(format!("{} {} ", session.session, line.line));
+                // Only strings, numbers and maps with string keys are written, which cannot fail.
+                details.update(serde_json::to_vec(&line.detail).unwrap_or_default());
+            }
             self.count += 1;
             self.responses += line.responses;
             self.corrections += u64::from(!line.reason.is_empty());
@@ -142,7 +154,7 @@ impl Sealing {
         let t = &self.tokens;
         let previous =
             head.previous.as_ref().map(|(period, hash)| json!({"period": period.to_string(), "sha256": hash}));
-        let seal = json!({
+        let mut seal = json!({
             "schema": 1,
             "period": head.period.to_string(),
             "program": concat!("codex-tally ", env!("CARGO_PKG_VERSION")),
@@ -168,6 +180,9 @@ impl Sealing {
             },
             "previous": previous,
         });
+        if let Some(details) = self.details {
+            seal["sha256"]["details"] = hex(details).into();
+        }
         let mut bytes = serde_json::to_vec_pretty(&seal).unwrap_or_default();
         bytes.push(b'\n');
         bytes
@@ -197,7 +212,7 @@ fn owners(owners: &BTreeMap<[String; 3], Sums>) -> Vec<Value> {
             owners.values().enumerate().filter_map(|(i, sums)| Some((i, sums.all()[at]?))).collect();
         let exact: Vec<i128> = of.iter().map(|(_, sum)| *sum).collect();
         for ((i, _), cents) in of.iter().zip(largest_remainder(&exact, CENT)) {
-            booked[*i].insert(name.to_string(), two_decimals(cents).into());
+            booked[*i].insert(name.to_string(), format_cents(cents).into());
         }
     }
     let owner = |(([team, cost_centre, channel], sums), booked): ((&[String; 3], &Sums), Map<String, Value>)| {
@@ -205,12 +220,6 @@ fn owners(owners: &BTreeMap<[String; 3], Sums>) -> Vec<Value> {
         json!({"team": team, "cost_centre": cost_centre, "channel": channel, "unit": basis, "exact": amounts(sums), "booked": booked})
     };
     owners.iter().zip(booked).map(owner).collect()
-}
-
-fn two_decimals(pico: i128) -> String {
-    let cents = pico / CENT;
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
 }
 
 fn record(fields: &[String]) -> Vec<u8> {

@@ -78,6 +78,13 @@ pub fn format_pico(pico: i128) -> String {
     format!("{sign}{}.{:012}", abs / SCALE, abs % SCALE)
 }
 
+/// Writes pico-units that are whole cents as a decimal with two digits after the point.
+pub fn format_cents(pico: i128) -> String {
+    let cents = pico / 10_000_000_000;
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
+}
+
 /// A rate as people write it. Pico-units per token are micro-units per 1M tokens: a decimal with up to 6 digits after the point.
 pub fn per_million(pico_per_token: i64) -> String {
     let text = format!("{}.{:06}", pico_per_token / 1_000_000, pico_per_token % 1_000_000);

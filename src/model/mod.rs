@@ -2,6 +2,7 @@
 
 mod amount;
 mod booked;
+mod currency;
 mod fact;
 mod ids;
 mod line;
@@ -15,8 +16,9 @@ mod time;
 mod usage;
 mod zone;
 
-pub use amount::{Amount, ParseAmountError, Unit, format_pico, parse_pico, per_million};
+pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, parse_pico, per_million};
 pub use booked::{Booked, BookedDetail, BookedPrice, Seal, SealedSession};
+pub use currency::{Conversion, Converted, Rate, Rates, USD};
 pub use fact::{
     Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact, Unmetered,
 };

@@ -1,6 +1,7 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
 pub mod chargeback;
+mod converted;
 mod coverage;
 mod days;
 mod decided;
@@ -14,6 +15,7 @@ mod show;
 mod suggest;
 mod table;
 
+pub use converted::CurrencyNote;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};

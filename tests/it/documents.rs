@@ -5,13 +5,14 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
+    "docs/currency.md",
     "docs/focus.md",
     "docs/prices.md",
     "docs/scenarios.md",

@@ -363,7 +363,9 @@ fn the_same_month_gives_the_same_bytes() {
 
 #[test]
 fn columns_are_those_of_the_version_and_documented() {
-    let env = TestEnv::new();
+    let env = TestEnv::new().billed_by_the_api();
+    let rates = "from,to,rate,valid_from,source\nUSD,EUR,0.9,2026-11-01,a bank\n";
+    std::fs::write(env.home().join("rates.csv"), rates).unwrap();
     let header = |args: &[&str]| {
         let csv = export(&env, "2026-11", args);
         csv.lines().next().unwrap().trim_end().split(',').map(str::to_string).collect::<Vec<_>>()
@@ -374,10 +376,13 @@ fn columns_are_those_of_the_version_and_documented() {
     assert!(old.iter().skip(COLUMNS_1_2.len()).all(|column| is_ours(&column)), "ours stand behind those of FOCUS");
     let more: Vec<_> = new.iter().filter(|column| !old.contains(column)).collect();
     assert_eq!(more, ["HostProviderName", "ServiceProviderName"]);
+    let more: Vec<_> = header(&["--currency", "EUR"]).into_iter().filter(|column| !old.contains(column)).collect();
+    assert!(more.iter().all(|column| column.starts_with("x_")) && more.len() == 7, "{more:?}");
     let document = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/focus.md")).unwrap();
     let documented: BTreeSet<_> =
         document.lines().filter_map(|l| l.strip_prefix("| `")).filter_map(|l| l.split('`').next()).collect();
-    assert_eq!(documented, new.iter().map(String::as_str).collect(), "docs/focus.md has every column");
+    let all = new.iter().chain(&more).map(String::as_str).collect();
+    assert_eq!(documented, all, "docs/focus.md has every column");
     assert!(env.run(&["export", "focus", "-p", "2026-11", "--focus", "1.1"]).fails(2).stderr.contains("1.2"));
     assert!(env.run(&["export", "focus", "-p", "2026-11", "--tz", "Europe/Berlin"]).fails(2).stderr.contains("--tz"));
 }

@@ -7,6 +7,7 @@ mod cache;
 mod chargeback;
 mod command_line;
 mod company;
+mod currency;
 mod demo;
 mod documents;
 mod examples;

@@ -3,7 +3,8 @@
 use super::About;
 use super::charge::{Basis, Key, Kind, Measures, TOKENS};
 use crate::model::{Coverage, format_pico};
-use crate::report::format::json::CoverageJson;
+use crate::report::CurrencyNote;
+use crate::report::format::json::{CoverageJson, CurrencyJson};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -68,11 +69,13 @@ struct Meta<'a> {
     adjustment_rows: u64,
     unpriced_rows: u64,
     totals: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<CurrencyJson<'a>>,
     coverage: CoverageJson<'a>,
 }
 
 /// The metadata. They have no date of their making, so that the same month gives the same bytes.
-pub(super) fn json(about: &About, totals: &Totals, coverage: &Coverage) -> Vec<u8> {
+pub(super) fn json(about: &About, totals: &Totals, currency: Option<&CurrencyNote>, coverage: &Coverage) -> Vec<u8> {
     let counts = totals.counts.iter().map(|(name, n)| (*name, n.to_string()));
     let amounts = totals.amounts.iter().map(|(name, pico)| (*name, format_pico(*pico)));
     let meta = Meta {
@@ -94,6 +97,7 @@ pub(super) fn json(about: &About, totals: &Totals, coverage: &Coverage) -> Vec<u
         adjustment_rows: totals.adjustments,
         unpriced_rows: totals.unpriced_rows,
         totals: counts.chain(amounts).collect(),
+        currency: currency.map(CurrencyJson),
         coverage: CoverageJson { coverage, unreadable: false },
     };
     // Only strings, integers and maps with string keys are written, which cannot fail.

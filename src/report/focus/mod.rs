@@ -5,9 +5,10 @@ mod charge;
 mod meta;
 mod row;
 
+use super::converted::Converter;
 use super::days::Days;
 use super::{Range, coverage};
-use crate::model::{BillingPeriod, Booked, Coverage, SessionRollup, Zone};
+use crate::model::{BillingPeriod, Booked, Conversion, Coverage, SessionRollup, Slot, Zone};
 use charge::{Key, Measures, of_calls, of_line};
 use std::collections::BTreeMap;
 
@@ -68,6 +69,8 @@ pub struct About {
     pub seal: Option<String>,
     /// Whose bills the channels are on.
     pub accounts: Accounts,
+    /// Costs in another currency, in columns of ours.
+    pub conversion: Option<Conversion>,
 }
 
 /// An export in the making.
@@ -76,6 +79,7 @@ pub struct Export<'a> {
     rows: BTreeMap<Key, Measures>,
     days: Days,
     totals: meta::Totals,
+    converter: Option<Converter>,
     coverage: Coverage,
 }
 
@@ -83,7 +87,9 @@ impl<'a> Export<'a> {
     /// One with nothing in it yet.
     pub fn new(about: &'a About) -> Self {
         let days = Days::new(Range::of_period(about.period, Zone::UTC));
-        Export { about, rows: BTreeMap::new(), days, totals: Default::default(), coverage: Default::default() }
+        let converter = about.conversion.clone().map(Converter::new);
+        let (rows, totals, coverage) = Default::default();
+        Export { about, rows, days, totals, converter, coverage }
     }
 
     /// The first record.
@@ -107,7 +113,8 @@ impl<'a> Export<'a> {
     /// The records that were kept back until all sessions were added, and what the metadata say.
     pub fn finish(mut self) -> (Vec<u8>, Vec<u8>, Coverage) {
         let records = self.take();
-        let meta = meta::json(self.about, &self.totals, &self.coverage);
+        let note = self.converter.map(Converter::note);
+        let meta = meta::json(self.about, &self.totals, note.as_ref(), &self.coverage);
         (records, meta, self.coverage)
     }
 
@@ -117,6 +124,10 @@ impl<'a> Export<'a> {
         let said = rows.into_iter().filter(|(_, measures)| *measures != Measures::default());
         csv(said.map(|(key, measures)| {
             self.totals.add(&key, &measures);
+            if let Some(converter) = &mut self.converter {
+                let sums = row::dollars(&key, &measures);
+                converter.add(Slot::of(row::rate_day(self.about, &key).start()), &sums, &mut []);
+            }
             row::record(self.about, &key, &measures).into_iter().map(|(_, field)| field.unwrap_or_default()).collect()
         }))
     }

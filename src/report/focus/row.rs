@@ -2,7 +2,7 @@
 
 use super::charge::{Basis, Key, Kind, Measures, TOKENS};
 use super::{About, Account, Version};
-use crate::model::{BillingPeriod, Channel, Day, UNATTRIBUTED, format_pico};
+use crate::model::{BillingPeriod, Channel, Conversion, Converted, Day, Sums, UNATTRIBUTED, format_cents, format_pico};
 use crate::report::format::csv_text;
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,7 @@ pub(super) fn record(about: &About, key: &Key, m: &Measures) -> Vec<Field> {
     let mut all = costs(key, m);
     all.extend(what(about, key));
     all.extend(who(about, key));
+    all.extend(about.conversion.iter().flat_map(|to| in_currency(about, to, key, m)));
     // FOCUS columns by their names, ours behind them.
     all.sort_by_key(|(name, _)| (name.starts_with("x_"), *name));
     all
@@ -68,6 +69,36 @@ fn costs(key: &Key, m: &Measures) -> Vec<Field> {
         ("x_ReasoningTokens", (key.kind == Kind::Tokens(3)).then(|| decimal(m.reasoning))),
         ("x_UnpricedReason", text(&key.unpriced)),
         ("x_UnpricedTokens", (m.unpriced != 0).then(|| decimal(m.unpriced))),
+    ]
+}
+
+/// The costs that can be converted. Credits have none in USD, and what is not known is not 0.
+pub(super) fn dollars(key: &Key, m: &Measures) -> Sums {
+    let usd = key.basis == Basis::List || key.basis == Basis::NoBill;
+    let contract = usd || key.by_contract;
+    Sums { list_usd: usd.then_some(m.list), contract_usd: contract.then_some(m.contracted), ..Sums::default() }
+}
+
+/// Charges have the rate of their day; a correction that of the first day of the month that it is booked in, as in reports.
+pub(super) fn rate_day(about: &About, key: &Key) -> Day {
+    if key.corrects.is_some() { about.period.first_day() } else { key.days.0 }
+}
+
+fn in_currency(about: &About, to: &Conversion, key: &Key, m: &Measures) -> Vec<Field> {
+    let (sums, rate) = (dollars(key, m), to.at(rate_day(about, key)));
+    let [list, contracted] = [sums.list_usd, sums.contract_usd].map(|pico| {
+        let mut sum = Converted::default();
+        sum.add(pico, rate);
+        sum
+    });
+    vec![
+        ("x_Currency", Some(to.code.clone())),
+        ("x_CurrencyRate", rate.map(|rate| format_pico(rate.pico.into()))),
+        ("x_CurrencyRateFrom", rate.and_then(|rate| moment(rate.from))),
+        ("x_ContractedCostInCurrency", contracted.pico().map(format_pico)),
+        ("x_ContractedCostInCurrencyRounded", contracted.cents().map(format_cents)),
+        ("x_ListCostInCurrency", list.pico().map(format_pico)),
+        ("x_ListCostInCurrencyRounded", list.cents().map(format_cents)),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! CSV (RFC 4180): a header and rows only, safe for spreadsheets. What is missing is an empty field.
 
 use super::csv_text;
-use crate::model::format_pico;
+use crate::model::{format_cents, format_pico};
 use crate::report::{Cell, Report};
 
 /// The report as CSV. Totals and coverage are not part of it; see [`super::meta_json`].
@@ -23,5 +23,6 @@ fn field(cell: &Cell) -> String {
         Cell::Text(text) => csv_text(text),
         Cell::Count(n) => n.to_string(),
         Cell::Amount(pico) => format_pico(*pico),
+        Cell::Cents(pico) => format_cents(*pico),
     }
 }
