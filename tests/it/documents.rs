@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/prices.md",
     "docs/scenarios.md",
     "docs/teams.md",
+    "examples/worked-month/README.md",
     "hooks/config.toml",
 ];
 

@@ -38,3 +38,4 @@ mod support;
 mod teams;
 mod transcripts;
 mod unknown;
+mod worked_month;
