@@ -102,6 +102,7 @@ fn about(context: &Context, args: &FocusArgs, all: &Sessions) -> anyhow::Result<
             chatgpt_name: said.chatgpt_account_name,
         },
         conversion: None,
+        billed: Vec::new(),
     })
 }
 

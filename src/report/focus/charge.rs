@@ -1,5 +1,6 @@
 //! Booked lines and tool calls as charges: each kind of token apart, at its unit price, so that price times quantity is the cost.
 
+use super::bill::BilledFor;
 use crate::model::{BillingPeriod, Booked, Channel, Day, Keys, LineClass, Slot, ToolRow};
 use std::collections::BTreeMap;
 
@@ -53,6 +54,8 @@ pub(super) enum Basis {
     Unpriced,
     /// Nobody sends a bill for it.
     NoBill,
+    /// An invoice, and no list.
+    Billed,
 }
 
 impl Basis {
@@ -62,6 +65,7 @@ impl Basis {
             Basis::Credits => "credits",
             Basis::Unpriced => "unpriced",
             Basis::NoBill => "none",
+            Basis::Billed => "billed",
         }
     }
 }
@@ -90,6 +94,12 @@ pub(super) struct Key {
     pub contracted_unit_price: Option<i128>,
     /// The contracted amounts are of the contract list, and not those of the public list again.
     pub by_contract: bool,
+    /// The invoice that it is on, if it is on one.
+    pub invoice: String,
+    /// A charge covers it: what is billed is known.
+    pub is_covered: bool,
+    /// What it is, of a row that is a charge itself.
+    pub billed: Option<(BilledFor, String)>,
 }
 
 /// What charges add up.
@@ -103,6 +113,7 @@ pub(super) struct Measures {
     /// In USD or credits, as the basis says.
     pub list: i128,
     pub contracted: i128,
+    pub billed: i128,
 }
 
 impl std::ops::AddAssign for Measures {
@@ -113,6 +124,7 @@ impl std::ops::AddAssign for Measures {
         self.unpriced += o.unpriced;
         self.list += o.list;
         self.contracted += o.contracted;
+        self.billed += o.billed;
     }
 }
 
@@ -124,6 +136,7 @@ impl std::ops::SubAssign for Measures {
         self.unpriced -= o.unpriced;
         self.list -= o.list;
         self.contracted -= o.contracted;
+        self.billed -= o.billed;
     }
 }
 
@@ -180,6 +193,9 @@ pub(super) fn of_line(session: &str, line: &Booked, add: &mut dyn FnMut(Key, Mea
         unit_price: list.zip(at).map(|(rates, at)| rates[at]),
         contracted_unit_price: contracted.zip(at).map(|(rates, at)| rates[at]),
         by_contract: contract.is_some(),
+        invoice: String::new(),
+        is_covered: false,
+        billed: None,
     };
     let all = Measures { list: amount, contracted: contract.unwrap_or(amount), ..Measures::default() };
     let mut rest = Measures { unpriced: line.unpriced_tokens.into(), ..all };
@@ -194,7 +210,7 @@ pub(super) fn of_line(session: &str, line: &Booked, add: &mut dyn FnMut(Key, Mea
         let (list, contracted) = (cost(key.unit_price), cost(key.contracted_unit_price));
         let unpriced = if basis == Basis::Unpriced { n } else { 0 };
         rest -= Measures { unpriced, list, contracted, ..Measures::default() };
-        add(key, Measures { consumed: n, reasoning, priced, unpriced, list, contracted });
+        add(key, Measures { consumed: n, reasoning, priced, unpriced, list, contracted, billed: 0 });
     }
     if whole && rest.list >= 0 && rest.contracted >= 0 {
         let (unit_price, contracted_unit_price) = (Some(rest.list), Some(rest.contracted));
@@ -224,6 +240,9 @@ pub(super) fn of_calls(session: &str, row: &ToolRow<'_>, keys: &Keys<'_>, add: &
         unit_price: unit,
         contracted_unit_price: unit,
         by_contract: false,
+        invoice: String::new(),
+        is_covered: false,
+        billed: None,
     };
     let requests = || Kind::Requests(row.name.to_string());
     let calls = i128::from(row.calls - row.unpriced);

@@ -38,7 +38,9 @@ impl Totals {
             count("unpriced_tool_calls", m.consumed);
         }
         let mut amount = |name, pico| *self.amounts.entry(name).or_default() += pico;
+        amount("billed_usd", m.billed);
         match key.basis {
+            Basis::Billed => {}
             Basis::Credits => amount("chatgpt_credits", m.list),
             _ if key.kind.tool().is_some() => amount("tool_fees_usd", m.list),
             _ => amount("list_usd", m.list),

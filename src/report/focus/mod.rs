@@ -1,9 +1,12 @@
 //! FOCUS: the charges of a month in the FinOps Open Cost and Usage Specification. Costs are exact; each is its unit price times
 //! its quantity.
 
+mod bill;
 mod charge;
 mod meta;
 mod row;
+
+pub use bill::{BilledFor, BilledShare};
 
 use super::converted::Converter;
 use super::days::Days;
@@ -71,6 +74,8 @@ pub struct About {
     pub accounts: Accounts,
     /// Costs in another currency, in columns of ours.
     pub conversion: Option<Conversion>,
+    /// What was billed for the month, by owner. All rows are held until the end if there is anything.
+    pub billed: Vec<BilledShare>,
 }
 
 /// An export in the making.
@@ -107,11 +112,12 @@ impl<'a> Export<'a> {
             of_calls(session, calls, &rollup.keys[calls.keys as usize], &mut add);
         }
         coverage::add(&mut self.coverage, rollup, None, &mut self.days);
-        if self.about.by_session { self.take() } else { Vec::new() }
+        if self.about.by_session && self.about.billed.is_empty() { self.take() } else { Vec::new() }
     }
 
     /// The records that were kept back until all sessions were added, and what the metadata say.
     pub fn finish(mut self) -> (Vec<u8>, Vec<u8>, Coverage) {
+        bill::put(&mut self.rows, &self.about.billed);
         let records = self.take();
         let note = self.converter.map(Converter::note);
         let meta = meta::json(self.about, &self.totals, note.as_ref(), &self.coverage);

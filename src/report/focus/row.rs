@@ -1,5 +1,6 @@
 //! A charge as a record: the columns of FOCUS, then ours.
 
+use super::bill::BilledFor;
 use super::charge::{Basis, Key, Kind, Measures, TOKENS};
 use super::{About, Account, Version};
 use crate::model::{BillingPeriod, Channel, Conversion, Converted, Day, Sums, UNATTRIBUTED, format_cents, format_pico};
@@ -40,36 +41,52 @@ fn moment(day: Day) -> Option<String> {
 
 fn costs(key: &Key, m: &Measures) -> Vec<Field> {
     let amount = |pico: i128| Some(format_pico(pico));
+    let purchase = is_purchase(key);
     let is_usage = !key.kind.is_amount();
-    let has_price = key.unit_price.is_some() || key.contracted_unit_price.is_some();
-    let unit = unit(key);
+    // What is bought is one thing at the price that the invoice says; nothing else is known of its price.
+    let (list_price, contracted_price) = match purchase {
+        true => (Some(m.billed), Some(m.billed)),
+        false => (key.unit_price, key.contracted_unit_price),
+    };
+    let (list, contracted) = if purchase { (m.billed, m.billed) } else { (m.list, m.contracted) };
+    let (unit, priced) = if purchase { (Some("Charges"), 1) } else { (unit(key), m.priced) };
+    let has_price = list_price.is_some() || contracted_price.is_some();
     // Credits have no list price in USD: their columns are those of the pricing currency.
     let in_credits = key.basis == Basis::Credits;
     let usd = |pico: i128| amount(if in_credits { 0 } else { pico });
     let usd_price = |unit: Option<i128>| unit.and_then(usd);
+    let effective = if key.is_covered { amount(m.billed) } else { usd(contracted) };
+    let effective_priced = if key.is_covered && !in_credits { m.billed } else { contracted };
     vec![
-        ("BilledCost", amount(0)),
+        ("BilledCost", amount(m.billed)),
         ("BillingCurrency", Some("USD".into())),
         ("ConsumedQuantity", is_usage.then(|| decimal(m.consumed))),
         ("ConsumedUnit", unit.filter(|_| is_usage).map(str::to_string)),
-        ("ContractedCost", usd(m.contracted)),
-        ("ContractedUnitPrice", usd_price(key.contracted_unit_price)),
-        ("EffectiveCost", usd(m.contracted)),
-        ("ListCost", usd(m.list)),
-        ("ListUnitPrice", usd_price(key.unit_price)),
-        ("PricingCategory", is_usage.then(|| "Standard".into())),
+        ("ContractedCost", usd(contracted)),
+        ("ContractedUnitPrice", usd_price(contracted_price)),
+        ("EffectiveCost", effective),
+        ("InvoiceId", text(&key.invoice)),
+        ("ListCost", usd(list)),
+        ("ListUnitPrice", usd_price(list_price)),
+        ("PricingCategory", (is_usage || purchase).then(|| "Standard".into())),
         ("PricingCurrency", Some(if in_credits { CREDITS } else { "USD" }.into())),
-        ("PricingCurrencyContractedUnitPrice", key.contracted_unit_price.and_then(amount)),
-        ("PricingCurrencyEffectiveCost", amount(m.contracted)),
-        ("PricingCurrencyListUnitPrice", key.unit_price.and_then(amount)),
-        ("PricingQuantity", has_price.then(|| decimal(m.priced))),
+        ("PricingCurrencyContractedUnitPrice", contracted_price.and_then(amount)),
+        ("PricingCurrencyEffectiveCost", amount(effective_priced)),
+        ("PricingCurrencyListUnitPrice", list_price.and_then(amount)),
+        ("PricingQuantity", has_price.then(|| decimal(priced))),
         ("PricingUnit", unit.filter(|_| has_price).map(str::to_string)),
+        ("x_BilledCostBasis", key.is_covered.then(|| "allocated".into())),
         ("x_ContractedCostBasis", Some(if key.by_contract { "contract" } else { key.basis.name() }.into())),
         ("x_CostBasis", Some(key.basis.name().into())),
         ("x_ReasoningTokens", (key.kind == Kind::Tokens(3)).then(|| decimal(m.reasoning))),
         ("x_UnpricedReason", text(&key.unpriced)),
         ("x_UnpricedTokens", (m.unpriced != 0).then(|| decimal(m.unpriced))),
     ]
+}
+
+/// A thing that was bought.
+fn is_purchase(key: &Key) -> bool {
+    matches!(key.billed, Some((BilledFor::Purchase, _)))
 }
 
 /// The costs that can be converted. Credits have none in USD, and what is not known is not 0.
@@ -113,14 +130,15 @@ fn unit(key: &Key) -> Option<&'static str> {
 
 fn what(about: &About, key: &Key) -> Vec<Field> {
     let [.., client, channel, model, tier] = &key.values;
-    let is_adjustment = key.kind.is_amount() && key.corrects.is_none();
     let sku = sku(key);
     let sku_price = sku.as_ref().map(|sku| match (&key.price, key.basis) {
+        _ if is_purchase(key) => sku.clone(),
         (Some((_, from, true)), _) => format!("{sku}/{tier}/long@{from}"),
         (Some((_, from, false)), _) => format!("{sku}/{tier}@{from}"),
         (None, basis) => format!("{sku}/{tier}@{}", basis.name()),
     });
     let meter = match &key.kind {
+        _ if is_purchase(key) => Some("Charges".to_string()),
         Kind::Tokens(kind) => Some(TOKENS[*kind].1.to_string()),
         Kind::Responses => Some("Responses".to_string()),
         Kind::Requests(tool) => Some(format!("{} Requests", csv_text(tool))),
@@ -130,14 +148,13 @@ fn what(about: &About, key: &Key) -> Vec<Field> {
     vec![
         ("BillingPeriodEnd", moment(about.period.next().first_day())),
         ("BillingPeriodStart", moment(about.period.first_day())),
-        ("ChargeCategory", Some(if is_adjustment { "Adjustment" } else { "Usage" }.into())),
+        ("ChargeCategory", Some(category(key).into())),
         ("ChargeClass", key.corrects.is_some().then(|| "Correction".into())),
         ("ChargeDescription", text(&description(key, meter.as_deref()))),
-        ("ChargeFrequency", Some("Usage-Based".into())),
+        ("ChargeFrequency", Some(frequency(key).into())),
         ("ChargePeriodEnd", moment(key.days.1)),
         ("ChargePeriodStart", moment(key.days.0)),
         ("CommitmentDiscountStatus", None),
-        ("InvoiceId", None),
         ("ServiceCategory", Some(CATEGORY.into())),
         ("ServiceName", Some(service(channel).into())),
         ("ServiceSubcategory", Some(SUBCATEGORY.into())),
@@ -159,11 +176,30 @@ fn what(about: &About, key: &Key) -> Vec<Field> {
     ]
 }
 
+fn frequency(key: &Key) -> &'static str {
+    match &key.billed {
+        Some((BilledFor::Purchase, _)) => "Recurring",
+        Some(_) => "One-Time",
+        None => "Usage-Based",
+    }
+}
+
+fn category(key: &Key) -> &'static str {
+    match &key.billed {
+        Some((BilledFor::Purchase, _)) => "Purchase",
+        Some((BilledFor::Tax, _)) => "Tax",
+        Some(_) => "Adjustment",
+        None if key.kind.is_amount() && key.corrects.is_none() => "Adjustment",
+        None => "Usage",
+    }
+}
+
 /// The same thing keeps its id whatever it costs: channel, model and what is counted.
 fn sku(key: &Key) -> Option<String> {
     let [.., channel, model, _] = &key.values;
     let model = key.price.as_ref().map_or(model, |(name, ..)| name);
     match &key.kind {
+        _ if is_purchase(key) => Some(format!("{channel}/purchase")),
         Kind::Tokens(kind) => Some(format!("{channel}/{model}/{}", TOKENS[*kind].0)),
         Kind::Responses => Some(format!("{channel}/{model}/response")),
         Kind::Requests(tool) => Some(format!("{channel}/tool/{tool}")),
@@ -183,6 +219,9 @@ fn details(key: &Key) -> Option<String> {
 
 fn description(key: &Key, meter: Option<&str>) -> String {
     let [.., model, tier] = &key.values;
+    if let Some((_, what)) = &key.billed {
+        return what.clone();
+    }
     let of = match (&key.kind, meter) {
         (Kind::Requests(_), Some(meter)) => meter.to_string(),
         (Kind::Fees(tool), _) => format!("{tool}: fees"),
@@ -290,6 +329,9 @@ pub(super) fn columns(about: &About) -> Vec<&'static str> {
         unit_price: None,
         contracted_unit_price: None,
         by_contract: false,
+        invoice: String::new(),
+        is_covered: false,
+        billed: None,
     };
     record(about, &key, &Measures::default()).into_iter().map(|(name, _)| name).collect()
 }
