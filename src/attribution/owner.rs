@@ -14,6 +14,19 @@ use std::collections::{BTreeMap, HashMap};
 /// sends by itself for `otel.environment` (0.169).
 const ENVIRONMENT: [&str; 3] = ["deployment.environment.name", "deployment.environment", "env"];
 
+/// Where an owner is claimed, the most explicit name first.
+const TEAM: &[&str] = &["CODEX_TALLY_TEAM", "team.id", "team", "department"];
+const COST_CENTRE: &[&str] = &["cost_centre", "cost_center"];
+const PROJECT: &[&str] = &["project"];
+const USER: &[&str] = &["user.email"];
+
+/// Everything that a context claims under these names.
+fn claims<'c>(context: &'c Context, names: &'static [&'static str]) -> impl Iterator<Item = String> + 'c {
+    let header = context.team_header.as_ref().filter(|_| names == TEAM);
+    let all = names.iter().filter_map(|name| context.attributes.get(*name)).chain(header);
+    all.map(|raw| raw.trim()).filter(|raw| !raw.is_empty()).map(percent_decode)
+}
+
 /// What is known of a moment besides its claims.
 #[derive(Clone, Copy)]
 pub(super) struct Moment<'m> {
@@ -22,6 +35,8 @@ pub(super) struct Moment<'m> {
     pub client: &'m str,
     /// The model provider.
     pub provider: Option<&'m str>,
+    /// The context of the telemetry's own record of it, if there is one.
+    pub told_by: Option<u64>,
 }
 
 /// The teams that share a cost, with their weights.
@@ -43,8 +58,8 @@ pub(super) struct Claims<'a> {
     last: RefCell<Option<(Deciding, (Owner, Shares))>>,
 }
 
-/// What decides, within a session and under the same rules: the contexts in force, the day, the provider.
-type Deciding = (Option<u64>, Option<u64>, Day, Option<String>);
+/// What decides, within a session and under the same rules: the contexts in force and of the record, the day, the provider.
+type Deciding = ([Option<u64>; 3], Day, Option<String>);
 
 impl<'a> Claims<'a> {
     pub fn of(group: &Group<'a>) -> Self {
@@ -113,7 +128,7 @@ impl<'a> Claims<'a> {
         let says = self.says(moment.time);
         let day = moment.time.day();
         let id = |context: Option<&Context>| context.map(|c| c.id);
-        let deciding = (id(says.otlp), id(says.hook), day, moment.provider.map(str::to_string));
+        let deciding = ([id(says.otlp), id(says.hook), moment.told_by], day, moment.provider.map(str::to_string));
         if let Some((_, decided)) = self.last.borrow().as_ref().filter(|(same, _)| *same == deciding) {
             return decided.clone();
         }
@@ -152,9 +167,9 @@ impl<'a> Claims<'a> {
 
     /// The owner without any rule.
     fn claimed(&self, says: &Says<'_>) -> Owner {
-        let team = says.field("team", &["CODEX_TALLY_TEAM", "team.id", "team", "department"], true);
-        let cost_centre = says.field("cost centre", &["cost_centre", "cost_center"], false);
-        let project = says.field("project", &["project"], false);
+        let team = says.field("team", TEAM, true);
+        let cost_centre = says.field("cost centre", COST_CENTRE, false);
+        let project = says.field("project", PROJECT, false);
         let project = if project.is_attributed() { project } else { self.inferred_project().unwrap_or(project) };
         Owner { team, cost_centre, project, user: self.user(says), labels: BTreeMap::new(), contradicted: false }
     }
@@ -162,18 +177,23 @@ impl<'a> Claims<'a> {
     /// What rules can look at, whoever says it.
     fn subjects_of<'s>(&'s self, says: &Says<'s>, owner: &Owner, moment: Moment<'s>) -> Subjects<'s> {
         let contexts = || says.hook.into_iter().chain(says.otlp);
+        // Who delivers a record cannot choose whose credential it is, whatever session it says that it is of.
+        let own = moment.told_by.and_then(|ctx| self.contexts.get(&ctx).copied());
         let login = says.otlp.and_then(|c| c.email.as_deref());
         let mut subjects =
-            Subjects { attributes: contexts().map(|c| &c.attributes).collect(), login, texts: Vec::new() };
+            Subjects { attributes: contexts().map(|c| &c.attributes).collect(), login, ..Subjects::default() };
+        subjects.claims = [TEAM, COST_CENTRE, PROJECT, USER]
+            .map(|names| contexts().chain(own).flat_map(|context| claims(context, names)).collect());
         let mut add = |subject: Subject, text: Option<Cow<'s, str>>| {
             subjects.texts.extend(text.map(|text| (subject, text)));
         };
         let lent = |text: Option<&'s str>| text.map(Cow::Borrowed);
+        add(Subject::Credential, lent(own.or(says.otlp).and_then(|c| c.credential.as_deref())));
         add(Subject::Header, lent(says.otlp.and_then(|c| c.team_header.as_deref())));
         add(Subject::Email, lent(login));
         contexts().for_each(|c| add(Subject::Email, lent(c.attributes.get("user.email").map(String::as_str))));
         add(Subject::Account, lent(says.otlp.and_then(|c| c.account.as_deref())));
-        add(Subject::Account, lent(self.meta.and_then(|m| m.account.as_deref())));
+        add(Subject::Account, lent(self.meta.and_then(|m| m.account.as_deref()).filter(|a| !a.is_empty())));
         add(Subject::Repository, self.repository().map(Cow::Owned));
         add(Subject::Directory, lent(self.meta.and_then(|m| m.cwd.as_deref())));
         add(Subject::Directory, lent(self.cwd));
@@ -212,13 +232,14 @@ impl<'a> Claims<'a> {
             strength: Strength::Inferred,
             why: format!("inferred: {why}"),
         };
-        let declared = says.field("user", &["user.email"], false);
+        let declared = says.field("user", USER, false);
         if declared.is_attributed() {
             return declared;
         }
         let email = says.otlp.and_then(|c| c.email.as_deref());
         let account = says.otlp.and_then(|c| c.account.as_deref());
-        let account = account.or(self.meta.and_then(|m| m.account.as_deref()));
+        // An account that is there and has no name tells that there is a login, and not whose.
+        let account = account.or(self.meta.and_then(|m| m.account.as_deref())).filter(|account| !account.is_empty());
         let ci =
             says.hook.and_then(|c| ["GITHUB_REPOSITORY", "CI_PROJECT_PATH"].iter().find_map(|v| c.attributes.get(*v)));
         let os_user = says.hook.and_then(|c| c.os_user.as_deref());

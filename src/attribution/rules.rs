@@ -15,22 +15,32 @@ pub(super) struct Subjects<'a> {
     pub login: Option<&'a str>,
     /// Everything but the attributes.
     pub texts: Vec<(Subject, Cow<'a, str>)>,
+    /// Whatever anybody claims of team, cost centre, project and user.
+    pub claims: [Vec<String>; 4],
 }
 
 /// Puts what the rules say over an owner. Returns the teams that share the cost.
 pub(super) fn apply(rules: &Rules, subjects: &Subjects<'_>, day: Day, owner: &mut Owner) -> Shares {
     let mut shares = Shares::new();
+    let credential = subjects.texts.iter().find(|(subject, _)| *subject == Subject::Credential);
+    if let Some(rule) = credential.and_then(|(_, name)| rules.credentials.get(name.as_ref())) {
+        let why = format!("credential {}: delivered with its token", rule.name);
+        let claims = subjects.claims.each_ref().map(Vec::as_slice);
+        Say { rule, why, strength: Strength::Credential, tells_who: true, claims }.over(owner);
+    }
     for rule in rules.rules.iter().filter(|rule| rule.days.has(day) && subjects.fit(rule)) {
         let looked: Vec<_> = rule.matchers.iter().map(|m| format!("{} fits {}", m.subject.name(), m.glob)).collect();
         let fits = if looked.is_empty() { "fits everything".to_string() } else { looked.join(", ") };
-        let say = Say { rule, why: format!("rule {}: {fits}", rule.name), is_member: false };
+        let why = format!("rule {}: {fits}", rule.name);
+        let tells_who = rule.matchers.iter().any(|m| m.subject == Subject::Credential);
+        let say = Say { rule, why, strength: Strength::Rule, tells_who, claims: [&[]; 4] };
         if say.over(owner) {
             shares.clone_from(&rule.shares);
         }
     }
     if let Some(rule) = member(rules, subjects, day, owner) {
         let why = format!("{}: {} is a member", rule.name, rule.user.as_deref().unwrap_or("who"));
-        Say { rule, why, is_member: true }.over(owner);
+        Say { rule, why, strength: Strength::Rule, tells_who: true, claims: [&[]; 4] }.over(owner);
     }
     shares
 }
@@ -42,7 +52,7 @@ fn member<'r>(rules: &'r Rules, subjects: &Subjects<'_>, day: Day, owner: &Owner
         return None;
     }
     let user = Some(owner.user.value.as_str());
-    let by_rule = user.filter(|_| owner.user.strength == Strength::Rule);
+    let by_rule = user.filter(|_| owner.user.strength >= Strength::Rule);
     let people = [by_rule, subjects.login, user.filter(|_| owner.user.is_attributed())];
     let rows = people.into_iter().flatten().find_map(|who| rules.members.get(&who.to_lowercase()))?;
     rows.iter().find(|row| row.days.has(day))
@@ -52,7 +62,11 @@ fn member<'r>(rules: &'r Rules, subjects: &Subjects<'_>, day: Day, owner: &Owner
 struct Say<'r> {
     rule: &'r Rule,
     why: String,
-    is_member: bool,
+    strength: Strength,
+    /// It says who somebody is, so that another claim is a contradiction. Other rules often translate what is claimed.
+    tells_who: bool,
+    /// What is claimed of team, cost centre, project and user besides what the fields say.
+    claims: [&'r [String]; 4],
 }
 
 impl Say<'_> {
@@ -62,33 +76,35 @@ impl Say<'_> {
         let mut contradicted = false;
         let shared = || rule.shares.iter().map(|(team, _)| team.as_str()).collect::<Vec<_>>().join("+");
         let team = rule.team.clone().or_else(|| (!rule.shares.is_empty()).then(shared));
-        let is_set = self.set(&mut owner.team, team.as_ref(), &mut contradicted);
-        self.set(&mut owner.cost_centre, rule.cost_centre.as_ref(), &mut contradicted);
-        self.set(&mut owner.project, rule.project.as_ref(), &mut contradicted);
-        self.set(&mut owner.user, rule.user.as_ref(), &mut contradicted);
+        let [of_team, of_cost_centre, of_project, of_user] = self.claims;
+        let is_set = self.set(&mut owner.team, team.as_ref(), of_team, &mut contradicted);
+        self.set(&mut owner.cost_centre, rule.cost_centre.as_ref(), of_cost_centre, &mut contradicted);
+        self.set(&mut owner.project, rule.project.as_ref(), of_project, &mut contradicted);
+        self.set(&mut owner.user, rule.user.as_ref(), of_user, &mut contradicted);
         for (name, value) in &rule.labels {
             let unset = || OwnerField::unattributed("no rule sets it");
             let label = owner.labels.entry(name.clone()).or_insert_with(unset);
-            self.set(label, Some(value), &mut contradicted);
+            self.set(label, Some(value), &[], &mut contradicted);
         }
         owner.contradicted |= contradicted;
         is_set
     }
 
-    fn set(&self, field: &mut OwnerField, value: Option<&String>, contradicted: &mut bool) -> bool {
+    fn set(&self, field: &mut OwnerField, value: Option<&String>, claims: &[String], contradicted: &mut bool) -> bool {
         let Some(value) = value.filter(|_| field.strength < Strength::Rule) else { return false };
-        // Rules often translate what is claimed; the list of members says who it is. Another case is no other name.
-        let lie = self.is_member
-            && field.strength == Strength::FirstHand
-            && field.value.to_lowercase() != value.to_lowercase();
-        *contradicted |= lie;
+        // Another case is no other name.
+        let other = |claim: &&String| claim.to_lowercase() != value.to_lowercase();
+        let told = Some(&field.value).filter(|_| field.strength == Strength::FirstHand);
+        let lie = told.into_iter().chain(claims).find(other).filter(|_| self.tells_who);
+        *contradicted |= lie.is_some();
         let instead = match field.strength {
-            _ if lie => format!("; contradicts {field}"),
+            Strength::FirstHand | Strength::SecondHand if lie.is_some() => format!("; contradicts {field}"),
+            _ if lie.is_some() => format!("; contradicts the claim {}", lie.map_or("", String::as_str)),
             Strength::Unattributed => String::new(),
             _ => format!("; else {field}"),
         };
         let why = format!("{}{instead}", self.why);
-        *field = OwnerField { value: value.clone(), strength: Strength::Rule, why };
+        *field = OwnerField { value: value.clone(), strength: self.strength, why };
         true
     }
 }
@@ -205,7 +221,7 @@ mod tests {
             (Subject::User, "ann"),
         ];
         let texts = texts.into_iter().map(|(subject, text)| (subject, text.into())).collect();
-        let subjects = Subjects { attributes: vec![&attributes], login: None, texts };
+        let subjects = Subjects { attributes: vec![&attributes], texts, ..Subjects::default() };
         let declared =
             |v: &str| OwnerField { value: v.into(), strength: Strength::FirstHand, why: "declared: x".into() };
         let owner = Owner {

@@ -47,7 +47,7 @@ pub fn subjects(observations: &[Observation]) -> Vec<SessionSubjects> {
 fn beginning<'m>(group: &Group<'m>, providers: &Providers<'m>, client: &'m str) -> Moment<'m> {
     let (time, _) = span(group);
     let provider = group.root().meta().and_then(|m| m.provider.as_deref()).or_else(|| providers.at(time));
-    Moment { time, client, provider }
+    Moment { time, client, provider, told_by: None }
 }
 
 fn session(group: &Group<'_>, options: &Options) -> SessionFact {
@@ -131,7 +131,9 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
     );
     let mut keys = j.keys.clone();
     keys.sort_by_key(|(source, _)| Reverse(*source));
-    let (owner, shares) = c.claims.owner(Moment { time: j.time, client: c.client, provider }, &c.options.rules);
+    let told_by = j.otlp.and_then(|r| r.ctx);
+    let moment = Moment { time: j.time, client: c.client, provider, told_by };
+    let (owner, shares) = c.claims.owner(moment, &c.options.rules);
     let keys = keys.into_iter().map(|(_, key)| key).collect();
     ResponseFact {
         thread: c.thread.id.clone(),
@@ -153,6 +155,7 @@ fn response(c: &ResponseContext<'_, '_>, j: &Joined<'_>) -> ResponseFact {
         shares,
         client: c.client.to_string(),
         auxiliary: c.auxiliary,
+        kind: kind(c.group, c.thread, c.auxiliary),
         keys,
     }
 }
@@ -246,6 +249,16 @@ fn prompts(root: &Thread<'_>) -> u64 {
     }
 }
 
+fn kind(group: &Group<'_>, thread: &Thread<'_>, auxiliary: bool) -> &'static str {
+    match thread.meta().and_then(|m| m.source.as_deref()) {
+        _ if auxiliary => "auxiliary",
+        _ if thread.id == group.session => "root",
+        Some("review") => "review",
+        Some("guardian") => "guardian",
+        _ => "subagent",
+    }
+}
+
 fn thread_fact(
     group: &Group<'_>,
     thread: &Thread<'_>,
@@ -253,15 +266,9 @@ fn thread_fact(
     auxiliary: bool,
 ) -> ThreadFact {
     let meta = thread.meta();
-    let kind = match meta.and_then(|m| m.source.as_deref()) {
-        _ if auxiliary => "auxiliary",
-        _ if thread.id == group.session => "root",
-        Some(kind @ ("review" | "guardian")) => kind,
-        _ => "subagent",
-    };
     ThreadFact {
         thread: thread.id.clone(),
-        kind: kind.to_string(),
+        kind: kind(group, thread, auxiliary),
         forked_from: meta.and_then(|m| m.forked_from.clone()),
         agent: agents.get(&thread.id).cloned().unwrap_or_default(),
         cli_version: meta.and_then(|m| m.cli_version.clone()),

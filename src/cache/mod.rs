@@ -1,23 +1,25 @@
 //! The cached sessions of a store: brought up to date, dropped and rebuilt, checked against the observations; months sealed.
 
+mod lines;
 mod month;
 mod refresh;
 mod seal;
 mod verify;
 
+pub use lines::lines;
 pub use month::{Each, month};
 pub use refresh::{Progress, rebuild, refresh};
 pub use seal::{Refusal, Sealed, export, seal};
 pub use verify::{Finding, verify};
 
 use crate::ledger::{self, Books, Closed, Computed, Options};
-use crate::model::{BillingPeriod, Observation, Rollup, ThreadId};
+use crate::model::{BillingPeriod, Line, Observation, Posting, Rollup, ThreadId};
 use crate::pricing::PriceBook;
 use crate::store::Cache;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// What sessions are computed with, besides their observations.
 #[derive(Debug)]
@@ -49,6 +51,15 @@ impl Inputs {
         inputs.closed = Some(Closed { through: last.period });
         inputs.hash = Sha256::digest([&inputs.hash[..], &last.json].concat()).to_vec();
         Ok(inputs)
+    }
+
+    /// What the books of sealed months say of the lines of a session; nothing if no month is sealed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn postings(&self, session: &ThreadId, lines: &[Line], store: &dyn Cache) -> anyhow::Result<Vec<Posting>> {
+        let Some(closed) = self.closed else { return Ok(Vec::new()) };
+        Ok(ledger::postings(lines, closed, &store.sealed_of(session)?))
     }
 
     /// The last month that is sealed.

@@ -58,7 +58,7 @@ fn test(context: &Context, args: &TestArgs) -> anyhow::Result<ExitCode> {
     let subjects = attribution::subjects(&found.observations).into_iter();
     let subjects = subjects.filter(|(session, _)| *session == found.session.session).flat_map(|(_, all)| all);
     let text = report::decided(&found.session, &subjects.collect::<Vec<_>>());
-    out::data(text.as_bytes())?;
+    out::text(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

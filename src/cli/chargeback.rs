@@ -6,7 +6,7 @@ use super::out;
 use super::sessions::Sessions;
 use crate::model::{BillingPeriod, Seal, Zone};
 use crate::report::Range;
-use crate::report::chargeback::{About, Basis, Chargeback, Month};
+use crate::report::chargeback::{About, Basis, Chargeback, Month, booked_cents};
 use crate::report::format::{currency_notes, notes, thousands};
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -60,7 +60,15 @@ pub(super) fn sealed_with(seal: &Seal) -> anyhow::Result<(String, String)> {
 /// What a sealed month's files say of how they were made: what was sealed, whatever prices and rules are now.
 fn sealed(seal: &Seal) -> anyhow::Result<About> {
     let (price_book, rules) = sealed_with(seal)?;
-    Ok(About { basis: Basis::List, price_book, rules, default_channel: None, seal: Some(seal.sha256.clone()) })
+    let said: serde_json::Value = serde_json::from_slice(&seal.json).context("the seal is damaged")?;
+    Ok(About {
+        basis: Basis::List,
+        price_book,
+        rules,
+        default_channel: None,
+        seal: Some(seal.sha256.clone()),
+        booked: Some(booked_cents(&said).context("the seal is damaged; `codex-tally ledger verify` says more")?),
+    })
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
@@ -69,7 +77,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let all = Sessions::ready(context, args.no_import)?;
     let mut made = Chargeback::new(args.period, range, conversion);
     all.each(range, &mut |session| made.add(session))?;
-    let (month, inputs) = (made.month(), all.inputs());
+    let month = made.month().with_workspaces(super::billing::workspaces(context, &all, args.period)?);
+    let inputs = all.inputs();
     let basis = match basis(args, &month, inputs.book().has_contract()) {
         Ok(basis) => basis,
         Err(what) => return Ok(out::misused(&what)),
@@ -82,6 +91,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             rules: inputs.rules_hash().to_string(),
             default_channel: inputs.options().default_channel.map(|channel| channel.name()),
             seal: None,
+            booked: None,
         },
     };
     let files = month.files(&about);

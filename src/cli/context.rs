@@ -2,11 +2,12 @@
 
 use super::{Global, out};
 use crate::cache::Inputs;
-use crate::collect::{self, Found, Summary};
-use crate::config::{self, ChannelConfig, ConfigFile, Env};
+use crate::collect::{self, Found, Keeping, Summary};
+use crate::config::{self, ChannelConfig, ConfigFile, Env, UserPrivacy};
 use crate::ledger::Options;
 use crate::model::{Channel, Conversion, Day};
 use crate::pricing::PriceBook;
+use crate::report::format::terminal_text;
 use crate::store::later::Opener;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, journal, spool};
@@ -19,10 +20,13 @@ use std::time::Duration;
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The resolved settings of a call.
+#[derive(Clone)]
 pub(super) struct Context {
     pub env: Env,
     pub home: PathBuf,
     pub config: ConfigFile,
+    /// The configuration file, if it was asked for by name.
+    pub asked_config: Option<PathBuf>,
     db: PathBuf,
     /// The rules on who pays, if a file of them was asked for by name.
     teams: Option<PathBuf>,
@@ -38,26 +42,41 @@ impl Context {
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
         let teams = global.teams.clone().or_else(|| config.teams.clone());
-        Ok(Context { env, home, config, db, teams })
+        Ok(Context { env, home, config, asked_config: asked, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db"), teams: None }
+        let (home, db) = (home.to_path_buf(), home.join("tally.db"));
+        Context { env, home, config: ConfigFile::default(), asked_config: None, db, teams: None }
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         self.make_home()?;
-        SqliteStore::open(&self.db)
+        Ok(say_copied(SqliteStore::open(&self.db)?))
+    }
+
+    /// The file of the store.
+    pub fn store_path(&self) -> &Path {
+        &self.db
+    }
+
+    /// What is kept of what is read: who users are, what was said and done.
+    pub fn keeping(&self) -> anyhow::Result<Keeping> {
+        if self.config.privacy.user != UserPrivacy::Plain {
+            self.make_home()?;
+        }
+        let users = config::users(&self.home, self.config.privacy.user)?;
+        Ok(Keeping { os_user: self.env.os_user(), users, capture: self.config.capture.into() })
     }
 
     /// Opens stores that wait no longer than this for other processes.
     pub fn opener(&self, patience: Duration) -> anyhow::Result<Opener> {
         self.make_home()?;
         let db = self.db.clone();
-        Ok(Opener::new(move || Ok(Box::new(SqliteStore::open_within(&db, patience)?))))
+        Ok(Opener::new(move || Ok(Box::new(say_copied(SqliteStore::open_within(&db, patience)?)))))
     }
 
     /// Makes the home, private to the user, if it is missing.
@@ -86,7 +105,7 @@ impl Context {
     /// Reads on in these transcripts.
     pub fn import(&self, store: &mut dyn Store, found: Found) -> anyhow::Result<Summary> {
         let mut shown = out::Progress::new();
-        let mut summary = collect::read_transcripts(store, &found.paths, &self.env.os_user(), &mut |p| {
+        let mut summary = collect::read_transcripts(store, &found.paths, &self.keeping()?, &mut |p| {
             shown.show(|| format!("{} of {} files, {} MB", p.files, p.files_total, p.bytes / 1_000_000));
         })?;
         found.problems.into_iter().for_each(|problem| summary.problem(problem));
@@ -101,10 +120,12 @@ impl Context {
     /// Reads on in journal, spool and transcripts. The spool before the transcripts: it tells where they are.
     pub fn sync(&self, store: &mut dyn Store) -> anyhow::Result<Summary> {
         let drained = self.drain(store)?;
-        let mut summary = collect::read_spool(store, &self.home, today())?;
+        let keeping = self.keeping()?;
+        let mut summary = collect::read_spool(store, &self.home, today(), &keeping.users)?;
         let homes = self.codex_homes(store)?;
         summary += self.import(store, collect::find_in_homes(&homes))?;
         summary.stored += drained;
+        keeping.expire(store)?;
         Ok(summary)
     }
 
@@ -146,11 +167,16 @@ impl Context {
 
     /// What sessions are computed with.
     pub fn inputs(&self) -> anyhow::Result<Inputs> {
-        let rules = match &self.teams {
+        let mut rules = match &self.teams {
             Some(asked) => config::read_teams(asked, true)?,
             None => config::read_teams(&self.home.join("teams.toml"), false)?,
         };
+        rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
+        let rules = self.keeping()?.users.rules(rules);
         let book = self.price_book()?;
+        for passed in book.passed_over() {
+            out::talk(&format!("warning: {}: {}", self.prices_path().display(), terminal_text(&passed)));
+        }
         let channel = |c| match c {
             ChannelConfig::Api => Channel::Api,
             ChannelConfig::Chatgpt => Channel::Chatgpt,
@@ -160,6 +186,17 @@ impl Context {
         let options = Options { default_channel, rules, providers: book.providers().clone() };
         Ok(Inputs::new(options, book))
     }
+}
+
+/// A copy that was made of an older store is told once, by whoever made it.
+fn say_copied(store: SqliteStore) -> SqliteStore {
+    if let Some(copy) = store.copied() {
+        let copy = copy.display();
+        out::talk(&format!(
+            "the store was brought up to date for this version; as it was before, it is kept in {copy}"
+        ));
+    }
+    store
 }
 
 /// Files that could not be read are told, never passed over.

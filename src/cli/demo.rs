@@ -162,10 +162,10 @@ fn print_reports(context: &Context, dir: &Path) -> anyhow::Result<()> {
         all.each(range, &mut |session| report.add(session))?;
         anyhow::Ok(report.report(&all.counters))
     };
-    out::data(format::table(&monthly(&brief)?, out::width()).as_bytes())?;
+    out::text(&format::table(&monthly(&brief)?, out::width()))?;
     let shown = all.one(SHOWN)?;
     out::data(b"\n")?;
-    out::data(report::show(&shown.session, &shown.lines, &shown.shares).as_bytes())?;
+    out::text(&report::show(&shown.session, &shown.lines, &shown.shares))?;
     let csv = dir.join(format!("cost-{PERIOD}.csv"));
     let full = monthly(Dimension::COST)?;
     write_file(&csv, &format::csv(&full))?;

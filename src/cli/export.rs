@@ -1,11 +1,12 @@
 //! `export focus`: a month's charges in the format of finance tools.
 
+use super::billing;
 use super::chargeback::sealed_with;
 use super::context::{Context, write_file, write_file_with};
 use super::out;
 use super::sessions::Sessions;
-use crate::model::{BillingPeriod, Coverage, Status};
-use crate::report::focus::{About, Accounts, Export, Version};
+use crate::model::{Allocated, BillingPeriod, Channel, Charge, ChargeKind, Coverage, Share, ShareClass, Status};
+use crate::report::focus::{About, Accounts, BilledFor, BilledShare, Export, Version};
 use crate::report::format::notes;
 use clap::ValueEnum;
 use std::io::Write;
@@ -60,7 +61,10 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     let Command::Focus(args) = command;
     let conversion = context.conversion(args.currency.as_deref())?;
     let all = Sessions::ready(context, args.no_import)?;
-    let about = About { conversion, ..about(context, args, &all)? };
+    let allocated = billing::shares(context, &all, args.period)?;
+    let made = about(context, args, &all)?;
+    let about =
+        About { conversion, accounts: billed_accounts(made.accounts, &allocated), billed: billed(&allocated), ..made };
     let mut finished = None;
     match &args.out {
         None => finished = Some(write(&all, &about, &mut out::Data)?),
@@ -104,6 +108,50 @@ fn about(context: &Context, args: &FocusArgs, all: &Sessions) -> anyhow::Result<
         conversion: None,
         billed: Vec::new(),
     })
+}
+
+/// The accounts of the month's bills, where the configuration names none and the bills name one.
+fn billed_accounts(said: Accounts, allocated: &[Allocated]) -> Accounts {
+    let billed = |channel: Channel| {
+        let of_channel = allocated.iter().map(|a| &a.charge).filter(|charge| charge.channel == channel);
+        let mut accounts: Vec<&str> = of_channel.map(|charge| charge.account.as_str()).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        if let [one] = accounts[..] { Some(one.to_string()) } else { None }
+    };
+    let api_id = said.api_id.or_else(|| billed(Channel::Api));
+    let chatgpt_id = said.chatgpt_id.or_else(|| billed(Channel::Chatgpt));
+    Accounts { api_id, chatgpt_id, ..said }
+}
+
+/// The shares that are money. Credits of a workspace's export are usage, and no bill.
+fn billed(allocated: &[Allocated]) -> Vec<BilledShare> {
+    let share = |charge: &Charge, share: &Share| {
+        let money = share.money.as_ref()?;
+        let what = charge.line_item.as_deref().unwrap_or(charge.kind.name());
+        let billed_for = match (charge.kind, share.class) {
+            (ChargeKind::Seat, _) => BilledFor::Purchase,
+            (ChargeKind::Tax, _) => BilledFor::Tax,
+            (ChargeKind::Other, _) | (_, ShareClass::Idle | ShareClass::NotObserved) => BilledFor::Adjustment,
+            (ChargeKind::Usage | ChargeKind::CreditPack | ChargeKind::Overage | ChargeKind::Discount, _) => {
+                BilledFor::Usage
+            }
+        };
+        Some(BilledShare {
+            owner: share.owner.clone(),
+            channel: charge.channel.name(),
+            billed_for,
+            description: match share.class {
+                ShareClass::Allocated => format!("{}: {what}", charge.kind.name()),
+                class => format!("{}: {what} ({})", charge.kind.name(), class.name()),
+            },
+            invoice: charge.invoice.clone(),
+            days: (charge.first_day(), charge.last_day().next()),
+            currency: money.currency.code().to_string(),
+            pico: money.pico.0,
+        })
+    };
+    allocated.iter().flat_map(|a| a.shares.iter().filter_map(|s| share(&a.charge, s))).collect()
 }
 
 /// Writes the rows as they come; what they add up to is known at the end.

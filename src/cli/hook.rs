@@ -1,9 +1,10 @@
 //! The hook: the hot path. It opens no database, no network and no transcript, prints nothing, and always exits 0.
 
+use super::limits;
 use crate::config::{self, Env, HOOK_VARS};
 use crate::ingest::cut;
-use crate::ingest::hook::{Environment, Identity, SpoolLine, reduce, unreadable};
-use crate::model::Timestamp;
+use crate::ingest::hook::{ATTRIBUTES, Environment, Identity, SpoolLine, attributes_as, reduce, unreadable};
+use crate::model::{Timestamp, Users};
 use crate::store::spool;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ const MAX_VARIABLE_BYTES: usize = 4096;
 /// Takes one payload from stdin to the spool and ends the process.
 pub fn run() -> ! {
     std::panic::set_hook(Box::new(|_| std::process::exit(0)));
+    limits::survive_large_files();
     record();
     std::process::exit(0)
 }
@@ -32,7 +34,7 @@ fn record() {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let Some(id) = identity() else { return };
     let day = Timestamp(id.ns).day();
-    let environment = environment(&env, &host);
+    let environment = environment(&env, &host, &config::users_of_hook(&home));
     let line: SpoolLine = match payload {
         Some(payload) => reduce(&payload, id, environment),
         None => unreadable("too_large", MAX_PAYLOAD_BYTES as u64, id, environment),
@@ -86,11 +88,13 @@ fn identity() -> Option<Identity> {
     Some(Identity { ns: i64::try_from(now.as_nanos()).ok()?, pid: std::process::id(), rnd: rnd >> 11 })
 }
 
-fn environment(env: &Env, host: &str) -> Environment {
-    let kept = |name: &str| Some((name.to_string(), cut(&env.text(name)?, MAX_VARIABLE_BYTES).to_string()));
+fn environment(env: &Env, host: &str, users: &Users) -> Environment {
+    let value =
+        |name: &str| if name == ATTRIBUTES { Some(attributes_as(&env.text(name)?, users)) } else { env.text(name) };
+    let kept = |name: &str| Some((name.to_string(), cut(&value(name)?, MAX_VARIABLE_BYTES).to_string()));
     Environment {
         host: host.to_string(),
-        user: env.os_user(),
+        user: users.known_as(&env.os_user()).unwrap_or_default(),
         vars: HOOK_VARS.iter().filter_map(|n| kept(n)).collect(),
     }
 }

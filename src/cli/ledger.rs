@@ -5,9 +5,11 @@ use super::out;
 use super::seal::{self, SealArgs};
 use super::sessions::{Sessions, computed, refresh};
 use crate::cache::{self, Finding};
-use crate::model::Line;
+use crate::ledger;
+use crate::model::{BillingPeriod, Booked, Key, Line, LineClass, Posting, Status};
 use crate::report::{self, format::thousands};
 use anyhow::bail;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// Check or rebuild what reports are made of
@@ -38,7 +40,9 @@ Nothing is lost: everything that is dropped is computed from observations, which
     Rebuild,
     /// Explain one response: who saw it, the raw identifiers, the price, the formula with numbers, the owner with reasons
     #[command(after_help = "Example, with a line that `show` prints at the end of each response:
-  codex-tally ledger explain 01a1fbc1/3f2a9c417be0")]
+  codex-tally ledger explain 01a1fbc1/3f2a9c417be0
+
+Of a line of a sealed month also what was sealed of it, what corrects it in which month, and why.")]
     Explain(ExplainArgs),
 }
 
@@ -56,25 +60,66 @@ fn explain(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let Some((session, wanted)) = args.line.split_once('/') else {
         return Ok(out::misused("write SESSION/LINE, for example last/3f2a; `codex-tally show last` lists the lines"));
     };
-    let found = Sessions::ready(context, args.no_import)?.one(session)?;
+    let all = Sessions::ready(context, args.no_import)?;
+    let found = all.one(session)?;
+    let closed = all.inputs().sealed_through();
+    let postings = all.postings(&found)?;
     let fits = |line: &&Line| {
         let r = &line.response;
         r.response_id.as_deref() == Some(wanted) || r.keys.iter().any(|key| key.hex().starts_with(wanted))
     };
     let lines: Vec<&Line> = found.lines.iter().filter(fits).collect();
+    let sealed_only = |p: &&Posting| p.line.line.starts_with(wanted) || p.line.response == wanted;
     match (wanted, lines.as_slice()) {
+        (_, []) if !wanted.is_empty() && postings.iter().any(|p| sealed_only(&p)) => {
+            let gone: Vec<Posting> = postings.iter().filter(sealed_only).cloned().collect();
+            let names: BTreeSet<&str> = gone.iter().map(|p| p.line.line.as_str()).collect();
+            if names.len() > 1 {
+                bail!("{} sealed lines of the session begin with `{wanted}`; give more of it", names.len());
+            }
+            let line = names.into_iter().collect::<String>();
+            let text = format!("line {}/{line}\n{}", found.session.session, report::books(&gone, &[]));
+            out::data(text.as_bytes())?;
+        }
         ("", _) | (_, []) => {
             bail!("session {} has no line `{wanted}`; `codex-tally show {session}` lists them", found.session.session)
         }
         // The shares of one response have one name.
         (_, [first, rest @ ..]) if rest.iter().all(|line| line.response.keys == first.response.keys) => {
-            for line in lines {
-                out::data(report::explain(&found.session, line, &found.observations).as_bytes())?;
+            let is_name = |p: &&Posting| {
+                let name = |key: &Key| key.short() == p.line.line;
+                p.line.thread == first.response.thread.as_str() && first.response.keys.iter().any(name)
+            };
+            let of_line: Vec<Posting> = postings.iter().filter(is_name).cloned().collect();
+            for line in &lines {
+                let line = booked_in(line, closed, &of_line);
+                out::data(report::explain(&found.session, &line, &found.observations).as_bytes())?;
+            }
+            if closed.is_some_and(|closed| first.period <= closed) {
+                let now: Vec<Booked> = lines.iter().map(|line| ledger::book(line)).collect();
+                out::data(report::books(&of_line, &now).as_bytes())?;
             }
         }
         (_, many) => bail!("{} lines of the session begin with `{wanted}`; give more of it", many.len()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line as it stands in the books: that of a sealed month is sealed, or a correction of a later one.
+fn booked_in(line: &Line, closed: Option<BillingPeriod>, postings: &[Posting]) -> Line {
+    let mut line = line.clone();
+    let was_sealed = postings.iter().any(|p| p.is_sealed && p.month == line.period);
+    let correction = postings.iter().find(|p| p.month != line.period);
+    if closed.is_none_or(|closed| line.period > closed) {
+        return line;
+    }
+    line.status = Status::Sealed;
+    if let Some(correction) = correction.filter(|_| !was_sealed) {
+        (line.class, line.corrects_period) = (LineClass::Correction, Some(line.period));
+        line.period = correction.month;
+        line.status = if correction.is_sealed { Status::Sealed } else { Status::Estimated };
+    }
+    line
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {

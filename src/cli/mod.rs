@@ -1,28 +1,41 @@
 //! The command line. One file a command; only `out` prints; exit 0 ok, 1 failed or findings, 2 usage.
 
 mod attribution;
+mod backup;
+mod billing;
 mod chargeback;
 mod context;
 mod demo;
 mod export;
 mod folder;
+mod forward;
+mod holder;
 mod hook;
 mod import;
 mod ledger;
+mod limits;
 mod observations;
 mod out;
+mod paint;
 mod price_update;
 mod prices;
+mod purge;
+mod reconcile;
 mod report;
+mod restore;
 mod seal;
 mod serve;
+mod service;
 mod sessions;
+mod shell;
 mod show;
+mod sockets;
 
 pub use hook::run as hook;
 
 use clap::{Parser, Subcommand};
 use context::Context;
+use paint::Colour;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,6 +77,12 @@ struct Global {
     /// The rules on who pays [default: `teams` in the configuration, else teams.toml in the home]
     #[arg(long, global = true, value_name = "FILE")]
     teams: Option<PathBuf>,
+    /// Say only warnings and errors on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Colours in text for people
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +97,8 @@ enum Command {
 Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the home, switches it off.")]
     Hook,
     Serve(serve::Args),
+    #[command(subcommand)]
+    Service(service::Command),
     Import(import::ImportArgs),
     Sync(import::SyncArgs),
     #[command(subcommand)]
@@ -93,18 +114,28 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     #[command(subcommand)]
     Attribution(attribution::Command),
     #[command(subcommand)]
+    Billing(billing::Command),
+    Reconcile(reconcile::Args),
+    #[command(subcommand)]
     Prices(prices::Command),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Purge(purge::Args),
     Demo(demo::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     // Everything this program writes is private to its user.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    limits::survive_large_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return out::usage(&e),
     };
+    out::set_manner(out::Manner { quiet: cli.global.quiet, colour: cli.global.color });
     match dispatch(cli) {
         Ok(code) => code,
         Err(e) => out::failed(&e),
@@ -116,6 +147,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Hook => hook::run(),
         Command::Serve(args) => serve::run(&context()?, &args),
+        Command::Service(command) => service::run(&context()?, &command),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),
         Command::Observations(command) => observations::run(&context()?, &command),
@@ -125,7 +157,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(command) => export::run(&context()?, &command),
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
+        Command::Billing(command) => billing::run(&context()?, &command),
+        Command::Reconcile(args) => reconcile::run(&context()?, &args),
         Command::Prices(command) => prices::run(&context()?, &command),
+        Command::Backup(args) => backup::run(&context()?, &args),
+        Command::Restore(args) => restore::run(&context()?, &args),
+        Command::Purge(args) => purge::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }

@@ -1,12 +1,55 @@
 //! All printing. stdout is data, stderr is talk; a reader that went away is no failure.
 
+use super::paint::{Colour, paint};
+use crate::config::Env;
 use crate::report::format::terminal_text;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How often progress is shown.
 const EVERY: Duration = Duration::from_millis(200);
+
+/// How this call wants to be talked to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// Only warnings and errors.
+    pub quiet: bool,
+    /// When output is coloured.
+    pub colour: Colour,
+}
+
+static MANNER: OnceLock<Manner> = OnceLock::new();
+
+/// Settles it, once, before anything is said.
+pub(super) fn set_manner(manner: Manner) {
+    // A second call would be of the same process and the same arguments.
+    let _ = MANNER.set(manner);
+}
+
+fn manner() -> Manner {
+    MANNER.get().copied().unwrap_or_default()
+}
+
+fn is_coloured(terminal: bool) -> bool {
+    let env = Env::from_process();
+    match manner().colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            terminal && env.text("NO_COLOR").is_none() && env.text("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+/// Writes text for people to stdout, with colours where they are wanted.
+///
+/// # Errors
+/// As [`data`].
+pub(super) fn text(text: &str) -> anyhow::Result<()> {
+    if is_coloured(io::stdout().is_terminal()) { data(paint(text).as_bytes()) } else { data(text.as_bytes()) }
+}
 
 /// Writes data to stdout.
 ///
@@ -33,8 +76,11 @@ impl Write for Data {
 
 /// Says a line to the user, made safe for a terminal. If nobody listens, nobody misses it.
 pub(super) fn talk(text: &str) {
-    for line in text.lines() {
-        let _ = writeln!(io::stderr().lock(), "{}", terminal_text(line));
+    if !manner().quiet || text.starts_with("warning:") || text.starts_with("error:") {
+        let safe: Vec<String> = text.lines().map(terminal_text).collect();
+        let safe = safe.join("\n");
+        let shown = if is_coloured(io::stderr().is_terminal()) { paint(&safe) } else { safe };
+        let _ = writeln!(io::stderr().lock(), "{shown}");
     }
 }
 
@@ -65,7 +111,11 @@ pub(super) struct Progress {
 impl Progress {
     /// What is over soon shows nothing.
     pub fn new() -> Self {
-        Progress { is_terminal: io::stderr().is_terminal(), shown: false, next: Instant::now() + EVERY }
+        Progress {
+            is_terminal: io::stderr().is_terminal() && !manner().quiet,
+            shown: false,
+            next: Instant::now() + EVERY,
+        }
     }
 
     /// Shows what `text` says, unless it was shown just now.

@@ -56,7 +56,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(out::misused(&format!("--prefer {name} is none of the lists of --from")));
     }
     let update = compare(&book, &feeds, &Asked { day, prefer: args.prefer.as_deref(), only: &args.only });
-    out::data(shown(&update, &feeds).as_bytes())?;
+    out::text(&shown(&update, &feeds))?;
     let flagged = |entry: &Entry| match entry.outcome {
         Outcome::Disagreed => true,
         Outcome::Held => book.models().any(|model| model == entry.model),

@@ -106,7 +106,7 @@ fn show(book: &PriceBook, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         text.push_str(&format!("\n{}", terminal_text(&note)));
     }
     text.push('\n');
-    out::data(text.as_bytes())?;
+    out::text(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -139,7 +139,7 @@ fn list(book: &PriceBook, args: &ListArgs) -> anyhow::Result<ExitCode> {
         text.push_str(&format!("; without one: {}", terminal_text(&without.join(", "))));
     }
     text.push('\n');
-    out::data(text.as_bytes())?;
+    out::text(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -249,6 +249,6 @@ fn check(book: &PriceBook, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         if args.all { "" } else { " (--all)" },
         book.hash(),
     ));
-    out::data(text.as_bytes())?;
+    out::text(&text)?;
     Ok(if grave > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -30,6 +30,8 @@ A week at the edge of the chosen days holds only those of its days that were cho
     /// By billing period (UTC calendar month); as CSV, the monthly cost CSV
     #[command(after_help = "Example:
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
+  codex-tally report monthly --by session,thread,thread_kind
+  codex-tally report monthly --by team,label:product
   codex-tally report monthly -p 2026-10 --currency EUR")]
     Monthly(GroupedArgs),
     /// One row a session
@@ -40,8 +42,8 @@ A week at the edge of the chosen days holds only those of its days that were cho
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GroupedArgs {
-    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool,
-    /// mcp_server [default: team, project, user, model and, in CSV and JSON, all but session, tool and mcp_server]
+    /// Group by these: team, cost_centre, project, user, client, channel, model, tier, session, tool, mcp_server, thread,
+    /// thread_kind, label:NAME [default: team, project, user, model and, in CSV and JSON, the first eight]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dimension)]
     by: Vec<Dimension>,
     /// Amounts in this currency, too, at the rates of your table (docs/currency.md), for example EUR
@@ -97,7 +99,7 @@ enum Finding {
 fn dimension(name: &str) -> Result<Dimension, String> {
     Dimension::parse(name).ok_or_else(|| {
         let all: Vec<_> = Dimension::ALL.iter().map(|d| d.name()).collect();
-        format!("choose from {}", all.join(", "))
+        format!("choose from {}, label:NAME", all.join(", "))
     })
 }
 
@@ -189,6 +191,7 @@ fn write(report: &Report, format: Format, file: Option<&Path>) -> anyhow::Result
         Format::Json => format::json(report),
     };
     match file {
+        None if format == Format::Table => out::text(&String::from_utf8_lossy(&bytes))?,
         None => out::data(&bytes)?,
         Some(path) => write_file(path, &bytes)?,
     }

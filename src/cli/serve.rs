@@ -1,14 +1,17 @@
 //! `serve`: the sink.
 
 use super::context::Context;
-use super::out;
+use super::forward::forward;
+use super::sockets::{Inherited, OnlySink};
+use super::{limits, out};
+use crate::config::SinkToken;
 use crate::report::format::thousands;
-use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
+use crate::serve::{self, Auth, Background, Credential, Follow, Options, Stats};
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,7 +30,9 @@ const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" 
 Examples:
   codex-tally serve
   codex-tally serve --grpc none
-  codex-tally serve --http 127.0.0.1:14318 --grpc 127.0.0.1:14317 --auth none")]
+  codex-tally serve --http 127.0.0.1:14318 --grpc 127.0.0.1:14317 --auth none
+  codex-tally serve --forward https://otel.example.com
+  codex-tally serve --http 0.0.0.0:4318 --grpc none --tls-cert tally.pem --tls-key tally.key --allow-host tally.example.com")]
 pub(super) struct Args {
     /// Where to listen for OTLP/HTTP
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
@@ -38,9 +43,28 @@ pub(super) struct Args {
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
+    /// Listen beyond this machine without encryption: who is on the way sees the token and what is sent. For a network that is
+    /// encrypted itself, or behind a proxy that is
+    #[arg(long)]
+    allow_cleartext: bool,
     /// A host name by which the sink may be called, besides the loopback names
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Pass each OTLP/HTTP request on to this receiver, and add what responses cost [default: [forward] in the configuration]
+    #[arg(long, value_name = "URL")]
+    forward: Option<String>,
+    /// Speak TLS with this certificate (PEM, with its chain)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<std::path::PathBuf>,
+    /// The certificate's private key (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<std::path::PathBuf>,
+    /// Only clients with a certificate of this authority (PEM)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<std::path::PathBuf>,
     /// Do not read on in spool and transcripts meanwhile
     #[arg(long)]
     no_follow: bool,
@@ -62,45 +86,107 @@ fn address_or_none(text: &str) -> Result<Door, String> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
-        bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
-    }
+    let inherited = Inherited::from_manager()?;
+    // Codex waits for whoever holds the port: it is better off with none than with one that does not answer.
+    run_sink(context, args, &inherited).inspect_err(|_| inherited.give_up())
+}
+
+fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {
+    context.make_home()?;
+    let mut only = OnlySink::take(&context.home)?;
+    let sockets = inherited.or_bind(args.http, args.grpc.0)?;
+    let (address, grpc) = sockets.addresses()?;
+    check_reach(args, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
+    only.say(&format!("process {}, http://{address}", std::process::id()))?;
     let open = context.opener(PATIENCE)?;
     let store = open.later();
     match store.open() {
         Err(e) if is_busy(&e) => out::talk("the store is held by another process; the journal takes what comes"),
         opened => opened?,
     }
-    let follow = Follow { codex_homes: context.configured_homes(), os_user: context.env.os_user() };
+    let keeping = context.keeping()?;
+    let users = keeping.users.clone();
+    let follow = Follow { codex_homes: context.configured_homes(), keeping };
     let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
         AuthArg::Token => Some(token(&context.home.join("token"))?),
         AuthArg::None => None,
     };
-    let http = TcpListener::bind(args.http).with_context(|| {
-        format!("cannot listen on {}; is another sink running there? choose another port with --http", args.http)
-    })?;
-    let address = http.local_addr()?;
-    let (listeners, grpc) = open_grpc(http, args.grpc)?;
-    out::data(otel_lines(address, grpc, token.as_deref()).as_bytes())?;
-    let also = grpc.map(|grpc| format!(" and on http://{grpc} (OTLP/gRPC)")).unwrap_or_default();
-    let ready = || out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
+    let scheme = if args.is_encrypted() { "https" } else { "http" };
+    out::data(otel_lines(scheme, address, grpc, token.as_deref()).as_bytes())?;
+    let also = grpc.map(|grpc| format!(" and on {scheme}://{grpc} (OTLP/gRPC)")).unwrap_or_default();
+    let ready = || out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
+        credentials: credentials(context),
         allowed_hosts: args.allow_host.clone(),
         background: Some(Background { home: context.home.clone(), open, follow }),
+        forward: forward(context, args.forward.as_deref())?,
+        #[cfg(feature = "tls")]
+        tls: args.tls()?,
+        users,
+        max_connections: limits::connections(1 + usize::from(grpc.is_some())),
         ..Options::default()
     };
     let warn = Box::new(|event: serve::Event| out::talk(&format!("warning: {event}")));
-    let stats = serve::run_until_signal(listeners, Box::new(store), options, warn, ready)?;
+    let stats = serve::run_until_signal(sockets.listeners()?, Box::new(store), options, warn, ready)?;
     out::talk(&summary(&stats));
     Ok(ExitCode::SUCCESS)
 }
 
+/// Beyond this machine tokens and usage must not be read on the way, nor may anybody send.
+fn check_reach(args: &Args, loopback: bool) -> anyhow::Result<()> {
+    if !loopback && args.auth == AuthArg::None {
+        bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+    }
+    if !loopback && !args.is_encrypted() && !args.allow_cleartext {
+        bail!(
+            "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key, listen on 127.0.0.1, or say \
+             --allow-cleartext if something in front of the sink encrypts"
+        );
+    }
+    Ok(())
+}
+
+impl Args {
+    #[cfg(feature = "tls")]
+    fn is_encrypted(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> anyhow::Result<Option<serve::Tls>> {
+        let files = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        files.map(|(certificate, key)| serve::Tls::read(certificate, key, self.tls_client_ca.as_deref())).transpose()
+    }
+}
+
+/// The named tokens of the configuration, each by all of its hashes.
+fn credentials(context: &Context) -> Vec<Credential> {
+    let of = |token: &SinkToken| {
+        let credential = |sha256| Credential { name: token.name.clone(), sha256 };
+        token.hashes().map(credential).collect::<Vec<_>>()
+    };
+    context.config.sink_tokens.iter().flat_map(of).collect()
+}
+
 fn summary(s: &Stats) -> String {
+    let passed = s.forwarded + s.not_forwarded;
+    let onward = format!(
+        ", {} requests passed on with the cost of {} responses, {} given up",
+        thousands(s.forwarded),
+        thousands(s.costs_forwarded),
+        thousands(s.not_forwarded)
+    );
+    let onward = if passed > 0 { onward } else { String::new() };
     format!(
         "stopped: {} requests, {} observations stored, {} known already, {} records unreadable, {} requests refused, \
-         {} observations read from spool and transcripts",
+         {} observations read from spool and transcripts{onward}",
         thousands(s.requests),
         thousands(s.stored),
         thousands(s.known),
@@ -110,33 +196,14 @@ fn summary(s: &Stats) -> String {
     )
 }
 
-/// Opens the second door, and says where it is.
-fn open_grpc(http: TcpListener, grpc: Door) -> anyhow::Result<(Listeners, Option<SocketAddr>)> {
-    let listeners = Listeners::from(http);
-    let Some(address) = grpc.0 else { return Ok((listeners, None)) };
-    #[cfg(feature = "grpc")]
-    {
-        let listener = TcpListener::bind(address).with_context(|| {
-            format!(
-                "cannot listen on {address} for OTLP/gRPC; is another sink or collector running there? \
-                 choose another port with --grpc, or switch it off with --grpc none"
-            )
-        })?;
-        let address = listener.local_addr()?;
-        Ok((listeners.with_grpc(listener), Some(address)))
-    }
-    #[cfg(not(feature = "grpc"))]
-    bail!("this program was built without OTLP/gRPC and cannot listen on {address}; say --grpc none");
-}
-
 /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
-fn otel_lines(http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
+fn otel_lines(scheme: &str, http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
     let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
     let other = grpc.map(|grpc| {
-        format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"http://{grpc}\"{headers} }} }}\n")
+        format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"{scheme}://{grpc}\"{headers} }} }}\n")
     });
     format!(
-        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"http://{http}/v1/logs\", \
+        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"{scheme}://{http}/v1/logs\", \
          protocol = \"binary\"{headers} }} }}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
          log_user_prompt = false\n",
         other.unwrap_or_default()

@@ -6,7 +6,8 @@ use crate::attribution;
 use crate::cache::{self, Inputs, Progress};
 use crate::ledger;
 use crate::model::{
-    BillingPeriod, Line, Observation, Seal, SessionFact, SessionRollup, SessionSubjects, Sums, ThreadId, Timestamp,
+    BillingPeriod, Content, Line, Observation, Posting, Seal, SessionFact, SessionRollup, SessionSubjects, Sums,
+    ThreadId, Timestamp,
 };
 use crate::report::Range;
 use crate::report::format::thousands;
@@ -137,6 +138,21 @@ impl Sessions {
             *shares.entry(share.call).or_default() += share.sums;
         }
         Ok(One { shares, session, lines: ledger.lines, observations })
+    }
+
+    /// What the books of sealed months say of a session's lines.
+    pub fn postings(&self, one: &One) -> anyhow::Result<Vec<Posting>> {
+        self.inputs.postings(&one.session.session, &one.lines, &self.store)
+    }
+
+    /// The threads of one session.
+    pub fn threads(&self, id: &str) -> anyhow::Result<Vec<ThreadId>> {
+        self.store.family(&[self.find(id)?])
+    }
+
+    /// What is kept of what was said and done in a session.
+    pub fn contents(&self, id: &str) -> anyhow::Result<Vec<Content>> {
+        self.store.contents(&self.threads(id)?)
     }
 
     /// What rules can look at of these sessions, as at their first moments.

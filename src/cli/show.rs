@@ -11,6 +11,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:
   codex-tally show last
   codex-tally show 01a1fbc1 --responses
+  codex-tally show last --content
   codex-tally show 70a1f37fabfe --no-import")]
 pub(super) struct Args {
     /// A session or thread id, a unique part of one, or `last`
@@ -18,16 +19,27 @@ pub(super) struct Args {
     /// Explain each response as `ledger explain` does
     #[arg(long)]
     responses: bool,
+    /// Also what was said and done, as far as [capture] in config.toml keeps it
+    #[arg(long)]
+    content: bool,
     /// Do not read what is new first
     #[arg(long)]
     no_import: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    let found = Sessions::ready(context, args.no_import)?.one(&args.id)?;
-    out::data(report::show(&found.session, &found.lines, &found.shares).as_bytes())?;
+    let sessions = Sessions::ready(context, args.no_import)?;
+    let found = sessions.one(&args.id)?;
+    out::text(&report::show(&found.session, &found.lines, &found.shares))?;
     for line in found.lines.iter().filter(|_| args.responses) {
         out::data(format!("\n{}", report::explain(&found.session, line, &found.observations)).as_bytes())?;
+    }
+    if args.content {
+        let contents = sessions.contents(found.session.session.as_str())?;
+        if contents.is_empty() {
+            out::talk("nothing of what was said and done is kept; docs/privacy.md says how to keep it");
+        }
+        out::data(report::contents(&contents).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! Reads on while files grow, by looking again and again: spool and active transcripts each second, all transcripts each ten
 //! seconds or less often. No file watching: what it would save is small, and it loses events.
 
-use super::{Found, Summary, find_in_homes, read_spool_if_free, read_transcripts};
+use super::{Found, Keeping, Summary, find_in_homes, read_spool_if_free, read_transcripts};
 use crate::model::Day;
 use crate::store::Store;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ const SLICE: Duration = Duration::from_millis(250);
 pub struct Follower {
     home: PathBuf,
     codex_homes: Vec<PathBuf>,
-    os_user: String,
+    keeping: Keeping,
     /// The transcripts that have been read as they are now.
     seen: HashMap<PathBuf, Stamp>,
     /// The transcripts that have changed, the next one last.
@@ -64,10 +64,10 @@ impl Stamp {
 }
 
 impl Follower {
-    /// Nothing is read before the first step. `os_user` is the name of the user that this process runs as.
-    pub fn new(home: PathBuf, codex_homes: Vec<PathBuf>, os_user: String) -> Self {
+    /// Nothing is read before the first step.
+    pub fn new(home: PathBuf, codex_homes: Vec<PathBuf>, keeping: Keeping) -> Self {
         let (seen, changed) = (HashMap::new(), Vec::new());
-        Follower { home, codex_homes, os_user, seen, changed, soon: None, full: None }
+        Follower { home, codex_homes, keeping, seen, changed, soon: None, full: None }
     }
 
     /// Whether changed transcripts wait to be read, so that the next step should come at once.
@@ -84,7 +84,7 @@ impl Follower {
         let began = Instant::now();
         let mut summary = Summary::default();
         if self.soon.is_none_or(|at| at <= began) {
-            summary += read_spool_if_free(store, &self.home, today)?;
+            summary += read_spool_if_free(store, &self.home, today, &self.keeping.users)?;
             let active = self.seen.iter().filter(|(path, old)| old.is_active() && Stamp::of(path) != Some(**old));
             let active: Vec<_> = active.map(|(path, _)| path.clone()).collect();
             self.changed.retain(|path| !active.contains(path));
@@ -93,6 +93,7 @@ impl Follower {
         }
         if self.full.is_none_or(|at| at <= began) && self.changed.is_empty() {
             self.look_at_all(store, &mut summary)?;
+            self.keeping.expire(store)?;
             let now = Instant::now();
             self.full = Some(now + FULL.max((now - began) * SHARE));
         }
@@ -100,7 +101,7 @@ impl Follower {
             // Taken before reading: what is appended meanwhile is seen next time.
             match Stamp::of(&path) {
                 Some(stamp) => {
-                    summary += read_transcripts(store, std::slice::from_ref(&path), &self.os_user, &mut |_| {})?;
+                    summary += read_transcripts(store, std::slice::from_ref(&path), &self.keeping, &mut |_| {})?;
                     self.seen.insert(path, stamp);
                 }
                 None => drop(self.seen.remove(&path)),
@@ -151,7 +152,7 @@ mod tests {
         let file =
             |n: u32| sessions.join(format!("rollout-2026-11-21T01-38-57-01a1fbc1-b2d8-74a2-955e-{n:012x}.jsonl"));
         (1..=3).for_each(|n| std::fs::write(file(n), "{}\n").unwrap());
-        let mut follower = Follower::new(dir.path().join("home"), vec![dir.path().join("codex")], "dev".into());
+        let mut follower = Follower::new(dir.path().join("home"), vec![dir.path().join("codex")], Keeping::default());
         let today = Day::parse("2026-11-21").unwrap();
         let mut step = |again: fn(&mut Follower)| {
             again(&mut follower);

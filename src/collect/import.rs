@@ -4,7 +4,7 @@
 //! which order, does not depend on how fast each of them was, and a reader that is ahead waits: the memory is bounded.
 
 use super::transcript::{is_read, read_file};
-use super::{Progress, Summary};
+use super::{Keeping, Progress, Summary};
 use crate::store::{Batch, Cursor, Store};
 use anyhow::Context as _;
 use std::collections::{HashMap, VecDeque};
@@ -20,14 +20,14 @@ const AHEAD: usize = 32;
 /// More readers than this would only wait for the writer, and each of them may hold a long line.
 const READERS: usize = 8;
 
-/// Reads on in these transcripts. `os_user` is the name of the user that this process runs as; files of others are theirs.
+/// Reads on in these transcripts.
 ///
 /// # Errors
 /// The store cannot be read or written. A file that cannot be read is counted and described instead, and the rest goes on.
 pub fn read_transcripts(
     store: &mut dyn Store,
     paths: &[PathBuf],
-    os_user: &str,
+    keeping: &Keeping,
     progress: &mut dyn FnMut(Progress),
 ) -> anyhow::Result<Summary> {
     let mut summary = Summary { files: paths.len() as u64, ..Summary::default() };
@@ -41,7 +41,7 @@ pub fn read_transcripts(
             .map(|turn| {
                 let (sender, receiver) = sync_channel(AHEAD);
                 let mine = jobs.iter().skip(turn).step_by(readers);
-                scope.spawn(move || read(mine, os_user, &sender));
+                scope.spawn(move || read(mine, keeping, &sender));
                 Source { receiver, received: VecDeque::new() }
             })
             .collect();
@@ -100,7 +100,7 @@ enum Message {
 /// Messages are sent several at once: waking the other side costs more than a small file.
 const SENT_AT_ONCE: usize = 256;
 
-fn read<'a>(jobs: impl Iterator<Item = &'a Job>, os_user: &str, sender: &SyncSender<Vec<Message>>) {
+fn read<'a>(jobs: impl Iterator<Item = &'a Job>, keeping: &Keeping, sender: &SyncSender<Vec<Message>>) {
     let mut room = Vec::new();
     let mut unsent = Vec::new();
     let mut weight = 0;
@@ -116,7 +116,7 @@ fn read<'a>(jobs: impl Iterator<Item = &'a Job>, os_user: &str, sender: &SyncSen
             }
             listens
         };
-        let end = read_file(&job.path, job.stored.clone(), os_user, &mut room, &mut give);
+        let end = read_file(&job.path, job.stored.clone(), keeping, &mut room, &mut give);
         if !listens {
             return;
         }
@@ -127,7 +127,7 @@ fn read<'a>(jobs: impl Iterator<Item = &'a Job>, os_user: &str, sender: &SyncSen
 
 /// A position weighs about as much as an observation.
 fn weight_of(batch: &Batch) -> usize {
-    batch.observations.len() + batch.cursors.len()
+    batch.observations.len() + batch.cursors.len() + batch.contents.len()
 }
 
 /// The writer's side of a reader.

@@ -3,6 +3,7 @@
 mod find;
 mod follow;
 mod import;
+mod keeping;
 mod lines;
 mod spool;
 mod transcript;
@@ -10,6 +11,7 @@ mod transcript;
 pub use find::{Found, find_in_homes, find_transcripts};
 pub use follow::Follower;
 pub use import::read_transcripts;
+pub use keeping::Keeping;
 pub use spool::{read_spool, read_spool_if_free};
 
 use crate::store::Appended;

@@ -2,9 +2,9 @@
 
 use super::Summary;
 use super::lines::{Lines, Next};
-use crate::ingest::hook::decode_line;
+use crate::ingest::hook::decode_line_as;
 use crate::ingest::transcript::thread_of_path;
-use crate::model::Day;
+use crate::model::{Day, Users};
 use crate::store::{Batch, Cursor, PIECE, Store, spool};
 use anyhow::{Context, bail};
 use rustix::fs::FlockOperation;
@@ -25,35 +25,39 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The spool may hold this much; beyond it the oldest day goes and is counted.
 const MAX_SPOOL_BYTES: u64 = 2 << 30;
 
-/// Reads on in all spool files of a home. `today` tells which days are over.
+/// Reads on in all spool files of a home. `today` tells which days are over, `users` as whom users are known.
 ///
 /// # Errors
 /// The folder or the store cannot be read or written. A single file that cannot be read is counted instead.
-pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+pub fn read_spool(store: &mut dyn Store, home: &Path, today: Day, users: &Users) -> anyhow::Result<Summary> {
     let _alone = lock(&spool::folder(home))?;
-    read_alone(store, home, today)
+    read_alone(store, home, today, users)
 }
 
 /// The same, unless another process reads there at this moment: then it is left to that one.
 ///
 /// # Errors
 /// As `read_spool`.
-pub fn read_spool_if_free(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+pub fn read_spool_if_free(store: &mut dyn Store, home: &Path, today: Day, users: &Users) -> anyhow::Result<Summary> {
     let Ok(folder) = File::open(spool::folder(home)) else { return Ok(Summary::default()) };
     if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Ok(Summary::default());
     }
-    read_alone(store, home, today)
+    read_alone(store, home, today, users)
 }
 
-fn read_alone(store: &mut dyn Store, home: &Path, today: Day) -> anyhow::Result<Summary> {
+fn read_alone(store: &mut dyn Store, home: &Path, today: Day, users: &Users) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
     for (path, day) in spool_files(&spool::folder(home))? {
         summary.files += 1;
-        let done = read_file(store, &path, &mut summary).with_context(|| format!("cannot read {}", path.display()))?;
-        if day.next().next() <= today {
+        let end =
+            read_file(store, &path, users, &mut summary).with_context(|| format!("cannot read {}", path.display()))?;
+        if end == End::Newer {
+            let path = path.display();
+            summary.problem(format!("{path}: a newer codex-tally wrote it, and it waits for one; update this program"));
+        } else if day.next().next() <= today {
             count_dropped(store, &path)?;
-            if !done {
+            if end == End::Torn {
                 count_torn(store, &path)?;
             }
             std::fs::remove_file(&path)?;
@@ -99,15 +103,26 @@ fn spool_files(dir: &Path) -> anyhow::Result<Vec<(PathBuf, Day)>> {
     Ok(files)
 }
 
-/// Reads on in one file; true if all of it has been read.
-fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyhow::Result<bool> {
+/// How far a file could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All of it.
+    Whole,
+    /// To a line without its end.
+    Torn,
+    /// To a line that only a newer version understands.
+    Newer,
+}
+
+/// Reads on in one file.
+fn read_file(store: &mut dyn Store, path: &Path, users: &Users, summary: &mut Summary) -> anyhow::Result<End> {
     let mut file = File::open(path)?;
     let meta = file.metadata()?;
     let identity = (meta.dev(), meta.ino());
     let known = store.cursor(path)?.filter(|c| c.identity == identity && c.offset <= meta.len());
     let start = known.map_or(0, |c| c.offset);
     if start == meta.len() {
-        return Ok(true);
+        return Ok(End::Whole);
     }
     summary.read += 1;
     file.seek(SeekFrom::Start(start))?;
@@ -116,38 +131,50 @@ fn read_file(store: &mut dyn Store, path: &Path, summary: &mut Summary) -> anyho
     let mut batch = Batch::default();
     let mut homes = BTreeSet::new();
     loop {
-        let next = lines.next(false)?;
-        let ended = next == Next::End;
-        match next {
-            Next::Line(line) => take_line(line, &mut batch, &mut homes),
-            Next::TooLong => batch.count("spool.bad_line", 1),
-            Next::End => {}
-        }
-        if ended || batch.observations.len() >= BATCH {
-            let offset = start + lines.consumed;
+        let before = lines.consumed;
+        let (ended, newer) = match lines.next(false)? {
+            Next::Line(line) => (false, !take_line(line, users, &mut batch, &mut homes)),
+            Next::TooLong => {
+                batch.count("spool.bad_line", 1);
+                (false, false)
+            }
+            Next::End => (true, false),
+        };
+        let read = if newer { before } else { lines.consumed };
+        if ended || newer || batch.observations.len() >= BATCH {
+            let offset = start + read;
             let cursor = Cursor { identity, size: meta.len(), modified: 0, offset, state: String::new() };
             batch.cursors.push((path.to_path_buf(), cursor));
             batch.codex_homes.extend(std::mem::take(&mut homes));
             summary.add(store.append_all(&std::mem::take(&mut batch).in_pieces(PIECE))?);
         }
-        if ended {
-            summary.bytes += lines.consumed;
-            return Ok(start + lines.consumed >= meta.len());
+        if ended || newer {
+            summary.bytes += read;
+            return Ok(match (newer, start + read >= meta.len()) {
+                (true, _) => End::Newer,
+                (false, true) => End::Whole,
+                (false, false) => End::Torn,
+            });
         }
     }
 }
 
-fn take_line(line: &[u8], batch: &mut Batch, homes: &mut BTreeSet<PathBuf>) {
+/// Takes in a line; false if it must wait for a newer version.
+fn take_line(line: &[u8], users: &Users, batch: &mut Batch, homes: &mut BTreeSet<PathBuf>) -> bool {
     let line = line.trim_ascii();
     if line.is_empty() {
-        return;
+        return true;
     }
-    let decoded = decode_line(line);
+    let decoded = decode_line_as(line, users);
+    if decoded.newer {
+        return false;
+    }
     batch.observations.extend(decoded.observations);
     if let Some(why) = decoded.unreadable {
         batch.count(&why, 1);
     }
     homes.extend(decoded.transcripts.iter().filter_map(|t| codex_home_of(Path::new(t))));
+    true
 }
 
 /// The CODEX_HOME that a transcript lies in: what stands before `sessions` or `archived_sessions`.
@@ -224,12 +251,12 @@ mod tests {
         line(dir.path(), "2026-11-19", &event(1));
         line(dir.path(), "2026-11-21", &event(2));
         line(dir.path(), "2026-11-21", "{torn");
-        let first = read_spool(&mut store, dir.path(), day("2026-11-20")).unwrap();
+        let first = read_spool(&mut store, dir.path(), day("2026-11-20"), &Users::Plain).unwrap();
         assert_eq!((first.files, first.read), (2, 2));
         assert_eq!(store.counters().unwrap()["spool.bad_line"], 1);
-        assert_eq!(read_spool(&mut store, dir.path(), day("2026-11-20")).unwrap().read, 0);
+        assert_eq!(read_spool(&mut store, dir.path(), day("2026-11-20"), &Users::Plain).unwrap().read, 0);
         line(dir.path(), "2026-11-21", &event(3));
-        let again = read_spool(&mut store, dir.path(), day("2026-11-21")).unwrap();
+        let again = read_spool(&mut store, dir.path(), day("2026-11-21"), &Users::Plain).unwrap();
         assert_eq!((again.read, again.stored), (1, 1));
         assert!(!spool::folder(dir.path()).join("h-2026-11-19.jsonl").exists());
         assert!(spool::folder(dir.path()).join("h-2026-11-21.jsonl").exists());
@@ -244,9 +271,9 @@ mod tests {
         let path = spool::folder(dir.path()).join("h-2026-11-21.jsonl");
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-        assert_eq!(read_spool(&mut store, dir.path(), today).unwrap().stored, 0);
+        assert_eq!(read_spool(&mut store, dir.path(), today, &Users::Plain).unwrap().stored, 0);
         std::fs::write(&path, &whole).unwrap();
-        assert_eq!(read_spool(&mut store, dir.path(), today).unwrap().stored, 1);
+        assert_eq!(read_spool(&mut store, dir.path(), today, &Users::Plain).unwrap().stored, 1);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Follows one transcript, plain or zstd, streaming.
 
+use super::Keeping;
 use super::lines::{Lines, Next};
 use crate::ingest::transcript::{Reader, State, thread_of_path};
-use crate::model::{Body, Context, KeyBuilder, Observation, SourceKind, Timestamp};
 use crate::store::{Batch, Cursor};
 use anyhow::{Context as _, bail};
 use std::fs::{File, Metadata};
@@ -30,11 +30,11 @@ fn modified(meta: &Metadata) -> i64 {
 }
 
 /// Reads on in a file of which the store knows `stored`. What was seen is given away with the bytes that it took, until
-/// `give` wants no more. `os_user` is the user of this process, `room` a buffer that can be used again.
+/// `give` wants no more. `room` is a buffer that can be used again.
 pub(super) fn read_file(
     path: &Path,
     stored: Option<Cursor>,
-    os_user: &str,
+    keeping: &Keeping,
     room: &mut Vec<u8>,
     give: &mut dyn FnMut(Batch, u64) -> bool,
 ) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ pub(super) fn read_file(
         None => (0, State::default()),
     };
     let owner = if meta.uid() == rustix::process::geteuid().as_raw() {
-        os_user.to_string()
+        keeping.os_user.clone()
     } else {
         crate::config::user_name(meta.uid())
     };
@@ -66,12 +66,20 @@ pub(super) fn read_file(
     };
     let (identity, modified) = (identity(&meta), modified(&meta));
     let position = Cursor { identity, size: meta.len(), modified, offset: start, state: String::new() };
-    let reader = Reader::new(thread_of_path(&path.to_string_lossy()), state);
-    follow(path, Lines::new(input, room), reader, position, FileEnd { owner, ends_line: compressed, stored }, give)
+    let reader = Reader::new(thread_of_path(&path.to_string_lossy()), state).capturing(keeping.capture);
+    follow(
+        path,
+        Lines::new(input, room),
+        reader,
+        position,
+        FileEnd { owner, ends_line: compressed, stored, keeping },
+        give,
+    )
 }
 
 /// What is known of a file beside its bytes.
-struct FileEnd {
+struct FileEnd<'a> {
+    keeping: &'a Keeping,
     /// What the store said of it when reading began.
     stored: Option<Cursor>,
     owner: String,
@@ -85,7 +93,7 @@ fn follow(
     mut lines: Lines<'_, Box<dyn Read>>,
     mut reader: Reader,
     position: Cursor,
-    mut file: FileEnd,
+    mut file: FileEnd<'_>,
     give: &mut dyn FnMut(Batch, u64) -> bool,
 ) -> anyhow::Result<()> {
     let mut before = 0;
@@ -97,7 +105,7 @@ fn follow(
             Next::TooLong => *reader.counters.entry("transcript.line_too_long".into()).or_default() += 1,
             Next::End => {}
         }
-        let full = reader.observations.len() >= PART || lines.consumed - before >= PART_BYTES;
+        let full = reader.observations.len() + reader.contents.len() >= PART || lines.consumed - before >= PART_BYTES;
         if ended || full {
             let offset = position.offset + lines.consumed;
             // Until the end is reached the file counts as changed, so that a pass that is cut short is taken up again.
@@ -111,7 +119,8 @@ fn follow(
                 ..Batch::default()
             };
             batch.observations = std::mem::take(&mut reader.observations);
-            add_owner(&mut batch.observations, &file.owner);
+            file.keeping.users_of(&mut batch.observations, &file.owner);
+            batch.contents = file.keeping.young(std::mem::take(&mut reader.contents));
             for (name, n) in std::mem::take(&mut reader.counters) {
                 batch.count(&name, n);
             }
@@ -132,23 +141,4 @@ fn continues(file: &mut File, cursor: &Cursor, size: u64) -> bool {
     let mut around = Vec::new();
     let read = file.seek(SeekFrom::Start(cursor.offset - 1)).and_then(|_| file.take(2).read_to_end(&mut around));
     read.is_ok() && around.contains(&b'\n')
-}
-
-/// A transcript does not say whose it is; its file does.
-fn add_owner(observations: &mut Vec<Observation>, owner: &str) {
-    let owners: Vec<_> = observations
-        .iter()
-        .filter(|o| matches!(o.body, Body::Meta(_)))
-        .map(|o| {
-            let context = Context { os_user: Some(owner.to_string()), ..Context::default() };
-            Observation {
-                thread: o.thread.clone(),
-                key: KeyBuilder::new("file-owner").part(o.thread.as_str()).part(owner).build(),
-                source: SourceKind::Transcript,
-                time: Timestamp(0),
-                body: Body::Context(Box::new(context)),
-            }
-        })
-        .collect();
-    observations.extend(owners);
 }

@@ -14,7 +14,7 @@ pub struct Variable {
 }
 
 /// All variables, as the documentation lists them.
-pub const VARIABLES: [Variable; 13] = [
+pub const VARIABLES: [Variable; 18] = [
     Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
     Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
     Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
@@ -26,8 +26,16 @@ pub const VARIABLES: [Variable; 13] = [
     },
     Variable { name: "GITHUB_REPOSITORY", what: "the repository in GitHub Actions: the user becomes ci:<repository>" },
     Variable { name: "CI_PROJECT_PATH", what: "the project in GitLab CI: the user becomes ci:<project>" },
+    Variable {
+        name: "OPENAI_ADMIN_KEY",
+        what: "the key for `billing fetch usage` and `costs`; never stored, never shown",
+    },
+    Variable { name: "OPENAI_ANALYTICS_KEY", what: "the key for `billing fetch workspace`; never stored, never shown" },
     Variable { name: "CODEX_HOME", what: "where Codex keeps its sessions; default ~/.codex" },
     Variable { name: "XDG_STATE_HOME", what: "where the home is if nothing else says so" },
+    Variable { name: "XDG_CONFIG_HOME", what: "where `service install` puts the service's files; default ~/.config" },
+    Variable { name: "NO_COLOR", what: "if set, no colours" },
+    Variable { name: "TERM", what: "dumb: no colours" },
     Variable { name: "HOME", what: "the user's home folder" },
     Variable { name: "USER", what: "the operating system user" },
     Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },
@@ -38,8 +46,15 @@ pub const HOOK_VARS: [&str; 4] =
     ["OTEL_RESOURCE_ATTRIBUTES", "CODEX_TALLY_TEAM", "GITHUB_REPOSITORY", "CI_PROJECT_PATH"];
 
 /// The listed variables as they were when the program started.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Env(HashMap<&'static str, OsString>);
+
+impl std::fmt::Debug for Env {
+    /// Names only: some values are keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Env {
     /// Reads the process's environment.

@@ -1,5 +1,10 @@
 //! The configuration file: `config.toml` in the home. It may be missing; an unknown key is an error with its place.
 
+use super::billing::BillingConfig;
+use super::forward::ForwardConfig;
+use super::users::UserPrivacy;
+use crate::config::tokens::{SinkToken, check_tokens};
+use crate::model::Capture;
 use anyhow::Context;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -22,6 +27,17 @@ pub struct ConfigFile {
     pub rates: Option<PathBuf>,
     /// Whose bills the channels are on, as FOCUS exports name it.
     pub focus: FocusConfig,
+    /// Where the sink passes on what it receives.
+    pub forward: Option<ForwardConfig>,
+    /// Tokens of the sink besides its own, each with a name and, if it has one, an owner.
+    #[serde(rename = "sink_token")]
+    pub sink_tokens: Vec<SinkToken>,
+    /// How bills are read, spread and fetched.
+    pub billing: BillingConfig,
+    /// What is kept of who users are.
+    pub privacy: PrivacyConfig,
+    /// What is kept of what was said and done.
+    pub capture: CaptureConfig,
 }
 
 /// The accounts that bills are of.
@@ -36,6 +52,67 @@ pub struct FocusConfig {
     pub chatgpt_account: Option<String>,
     /// Its name.
     pub chatgpt_account_name: Option<String>,
+}
+
+/// `[privacy]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrivacyConfig {
+    /// How users are known.
+    pub user: UserPrivacy,
+}
+
+/// `[capture]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaptureConfig {
+    /// Of prompts: `none` or `full`.
+    pub prompts: PromptCapture,
+    /// Of tool calls: `none`, `commands`, or `full` with what came out.
+    pub tools: ToolCapture,
+    /// For so many days.
+    pub days: u32,
+}
+
+/// What is kept of prompts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptCapture {
+    /// Nothing.
+    #[default]
+    None,
+    /// Their text.
+    Full,
+}
+
+/// What is kept of tool calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolCapture {
+    /// Nothing but name, time and success.
+    #[default]
+    None,
+    /// What they were told to do.
+    Commands,
+    /// That, and what came out.
+    Full,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        CaptureConfig { prompts: PromptCapture::None, tools: ToolCapture::None, days: 30 }
+    }
+}
+
+impl From<CaptureConfig> for Capture {
+    fn from(config: CaptureConfig) -> Self {
+        Capture {
+            prompts: config.prompts == PromptCapture::Full,
+            commands: config.tools != ToolCapture::None,
+            outputs: config.tools == ToolCapture::Full,
+            days: config.days,
+        }
+    }
 }
 
 /// A billing channel, as the file names it.
@@ -65,9 +142,15 @@ impl ConfigFile {
                 if let Some(odd) = file.codex_homes.iter().find(|home| !home.is_absolute() && !home.starts_with("~")) {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }
+                check_tokens(&file.sink_tokens).with_context(|| format!("{} is not understood", path.display()))?;
                 let here = |file: PathBuf| path.parent().map_or(file.clone(), |folder| folder.join(&file));
+                let billing = BillingConfig {
+                    admin_key_file: file.billing.admin_key_file.clone().map(here),
+                    analytics_key_file: file.billing.analytics_key_file.clone().map(here),
+                    ..file.billing
+                };
                 let (teams, prices, rates) = (file.teams.map(here), file.prices.map(here), file.rates.map(here));
-                Ok(ConfigFile { teams, prices, rates, ..file })
+                Ok(ConfigFile { teams, prices, rates, billing, ..file })
             }
         }
     }
@@ -90,6 +173,15 @@ mod tests {
         assert_eq!(ConfigFile::read(&path, true).unwrap().teams, Some(dir.path().join("rules/teams.toml")));
         std::fs::write(&path, "chanel = \"api\"\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
+        for (text, says) in
+            [("[capture]\nprompts = \"commands\"\n", "full"), ("[privacy]\nuser = \"hash\"\n", "pseudonym")]
+        {
+            std::fs::write(&path, text).unwrap();
+            assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains(says), "{text}");
+        }
+        std::fs::write(&path, "[capture]\ntools = \"commands\"\n").unwrap();
+        let capture = Capture::from(ConfigFile::read(&path, true).unwrap().capture);
+        assert_eq!(capture, Capture { commands: true, days: 30, ..Capture::default() });
         std::fs::write(&path, "codex_homes = [\"rel\"]\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("`rel`"));
     }

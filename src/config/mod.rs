@@ -1,15 +1,23 @@
 //! Paths, environment and the configuration file. Precedence: flag, environment, file, default.
 
+mod billing;
 mod env;
 mod file;
+mod forward;
 mod members;
 mod rates;
 mod teams;
+mod tokens;
+mod users;
 
+pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{ChannelConfig, ConfigFile, FocusConfig};
+pub use file::{CaptureConfig, ChannelConfig, ConfigFile, FocusConfig, PrivacyConfig, PromptCapture, ToolCapture};
+pub use forward::ForwardConfig;
 pub use rates::{code as currency_code, read_rates};
 pub use teams::read_teams;
+pub use tokens::SinkToken;
+pub use users::{UserPrivacy, users, users_of_hook};
 
 use std::path::{Path, PathBuf};
 

@@ -27,6 +27,7 @@ struct Wire {
     to: Option<String>,
     #[serde(default)]
     attribute: BTreeMap<String, String>,
+    credential: Option<String>,
     header: Option<String>,
     email: Option<String>,
     account: Option<String>,
@@ -61,7 +62,7 @@ pub fn read_teams(path: &Path, asked_for: bool) -> anyhow::Result<Rules> {
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let name = members.file_name().unwrap_or(members.as_os_str()).display().to_string();
     let members = parse_members(&name, &text).with_context(|| format!("{} is not understood", file.display()))?;
-    Ok(Rules { rules, members })
+    Ok(Rules { rules, members, ..Rules::default() })
 }
 
 /// The rules in a text, and the path of the list of members as it stands there.
@@ -119,6 +120,7 @@ fn matchers(wire: &mut Wire) -> anyhow::Result<Vec<Matcher>> {
     let attributes = std::mem::take(&mut wire.attribute).into_iter();
     let attributes = attributes.map(|(name, glob)| (Subject::Attribute(name), Some(glob)));
     let others = [
+        (Subject::Credential, wire.credential.take()),
         (Subject::Header, wire.header.take()),
         (Subject::Email, wire.email.take()),
         (Subject::Account, wire.account.take()),
@@ -205,7 +207,7 @@ mod tests {
             ("[[rule]]\nshares = { a = 1, b = -2 }\n", "the weight -2 of b"),
             ("[[rule]]\nshares = { a = 1, b = 1.5 }\n", "line 2: invalid type"),
             ("[[rule]]\nlabels = { product = \"\" }\n", "label product \"\" is empty"),
-            ("[[rule]]\ncredential = \"x\"\nteam = \"a\"\n", "line 2: unknown field `credential`"),
+            ("[[rule]]\ntoken = \"x\"\nteam = \"a\"\n", "line 2: unknown field `token`"),
             (
                 "[[rule]]\nname=\"x\"\nteam=\"a\"\n[[rule]]\nname=\"x\"\nteam=\"b\"\n",
                 "line 4, rule 2 (x): another rule",

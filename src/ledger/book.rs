@@ -1,7 +1,7 @@
 //! Lines as they are booked.
 
-use super::rollup::sums;
-use crate::model::{Booked, BookedDetail, BookedPrice, Line, TokenSums};
+use super::rollup::{labels, sums};
+use crate::model::{Booked, BookedDetail, BookedPrice, Line, RateUsed, TokenSums, per_million};
 
 /// A line with all names by which it may have been booked before.
 pub(super) struct Bookable {
@@ -42,8 +42,22 @@ pub fn book(line: &Line) -> Booked {
         tokens,
         sums: sums(line),
         unpriced_tokens: if line.priced.unpriced.is_some() { tokens.total() } else { 0 },
+        team_strength: o.team.strength.name().into(),
+        thread_kind: r.kind.into(),
+        labels: labels(o),
+        price: line.priced.rate.as_ref().map(price).unwrap_or_default(),
         detail: detail(line),
     }
+}
+
+/// A price in words: enough to compute the amounts of a whole response again by hand.
+fn price(rate: &RateUsed) -> String {
+    let [input, cached, write, output] = rate.pico_per_token.map(per_million);
+    let (model, from, tier) = (&rate.model, rate.effective_from, rate.tier.name());
+    let size = if rate.long_context { ", long input" } else { "" };
+    format!(
+        "{model} from {from}, {tier}{size}: input {input}, cached {cached}, cache write {write}, output {output} a million"
+    )
 }
 
 fn detail(line: &Line) -> BookedDetail {
@@ -55,9 +69,7 @@ fn detail(line: &Line) -> BookedDetail {
         long_context: rate.long_context,
         pico_per_token: rate.pico_per_token,
     });
-    let labels = line.response.owner.labels.iter().filter(|(_, field)| field.is_attributed());
-    let labels = labels.map(|(name, field)| (name.clone(), field.value.clone())).collect();
-    BookedDetail { price, contract_pico_per_token: p.contract_pico_per_token, labels }
+    BookedDetail { price, contract_pico_per_token: p.contract_pico_per_token }
 }
 
 /// The same with its other names.

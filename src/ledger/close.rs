@@ -25,6 +25,7 @@ pub fn part<'a>(rollup: &SessionRollup<'a>, period: BillingPeriod) -> SessionRol
     }
     if month(rollup.counted) != period {
         (part.prompts, part.api_errors, part.unmetered_attempts, part.quarantined) = (0, 0, 0, 0);
+        part.unmetered.clear();
     }
     part
 }
@@ -104,7 +105,7 @@ pub(super) fn close<'a>(
             made.prompts = part.prompts;
             made.api_errors = part.api_errors;
             made.unmetered_attempts = part.unmetered_attempts;
-            made.unmetered_by_model = part.unmetered_by_model;
+            made.unmetered = part.unmetered.clone();
             made.quarantined = part.quarantined;
         }
     }
@@ -120,8 +121,27 @@ pub(super) fn close<'a>(
     made
 }
 
-fn correction<'a>(values: [&'a str; 8], corrects: &'a str) -> Keys<'a> {
-    Keys { values, status: Status::Estimated.name(), class: LineClass::Correction.name(), corrects }
+/// Keys of a correction of what has these.
+fn correction<'a>(of: Keys<'a>, corrects: &'a str) -> Keys<'a> {
+    Keys { status: Status::Estimated.name(), class: LineClass::Correction.name(), corrects, ..of }
+}
+
+fn keys_of(line: &Booked) -> Keys<'_> {
+    Keys {
+        values: line.values.each_ref().map(String::as_str),
+        status: "",
+        class: "",
+        corrects: "",
+        strength: &line.team_strength,
+        thread: &line.thread,
+        kind: &line.thread_kind,
+        labels: &line.labels,
+    }
+}
+
+/// What a difference is looked for by: that the reason is another, or what the labels say, is none.
+fn compared<'a>(keys: &Keys<'a>, slot: Slot) -> (BillingPeriod, [&'a str; 8], &'a str) {
+    (of(keys, slot), keys.values, keys.thread)
 }
 
 fn key_index<'a>(made: &mut SessionRollup<'a>, keys: Keys<'a>) -> u32 {
@@ -140,7 +160,7 @@ fn add_lines<'a>(
     name: &impl Fn(BillingPeriod) -> &'a str,
 ) {
     for line in lines {
-        let keys = key_index(made, correction(line.values.each_ref().map(String::as_str), name(line.of)));
+        let keys = key_index(made, correction(keys_of(line), name(line.of)));
         let known = made.usage.iter().rposition(|row| row.slot == slot && row.keys == keys);
         let at = known.unwrap_or_else(|| {
             made.usage.push(UsageRow { slot, keys, ..UsageRow::default() });
@@ -166,11 +186,12 @@ fn add_tools<'a>(
     parts: &[SessionRollup<'a>],
     name: &impl Fn(BillingPeriod) -> &'a str,
 ) {
-    let mut sums: BTreeMap<(BillingPeriod, [&'a str; 8], &'a str), ToolRow<'a>> = BTreeMap::new();
+    let mut sums: BTreeMap<_, (Keys<'a>, ToolRow<'a>)> = BTreeMap::new();
     for (rollup, sign) in std::iter::once((closed, 1)).chain(parts.iter().map(|part| (part, -1))) {
         for row in &rollup.tools {
             let keys = &rollup.keys[row.keys as usize];
-            let sum = sums.entry((of(keys, row.slot), keys.values, row.name)).or_default();
+            let (_, sum) =
+                sums.entry((compared(keys, row.slot), row.name)).or_insert_with(|| (*keys, ToolRow::default()));
             sum.calls += sign * row.calls;
             sum.failures += sign * row.failures;
             sum.unknown += sign * row.unknown;
@@ -181,11 +202,11 @@ fn add_tools<'a>(
             }
         }
     }
-    for ((period, values, tool), mut row) in sums {
+    for (((period, ..), tool), (keys, mut row)) in sums {
         row.fees_usd = row.fees_usd.filter(|fees| *fees != 0);
         // How a call ended, and how long it took, is nothing that is booked.
         if row.calls != 0 || row.unpriced != 0 || row.fees_usd.is_some() {
-            let keys = key_index(made, correction(values, name(period)));
+            let keys = key_index(made, correction(keys, name(period)));
             made.tools.push(ToolRow { slot, keys, name: tool, ..row });
         }
     }
@@ -198,18 +219,19 @@ fn add_reported<'a>(
     parts: &[SessionRollup<'a>],
     name: &impl Fn(BillingPeriod) -> &'a str,
 ) {
-    let mut sums: BTreeMap<(BillingPeriod, [&'a str; 8]), Sums> = BTreeMap::new();
+    let mut sums: BTreeMap<_, (Keys<'a>, Sums)> = BTreeMap::new();
     for (rollup, is_now) in std::iter::once((closed, true)).chain(parts.iter().map(|part| (part, false))) {
         for row in &rollup.reported {
             let keys = &rollup.keys[row.keys as usize];
             let sum = Sums { reported_usd: Some(row.reported_usd), reported_list_usd: row.list_usd, ..Sums::default() };
-            *sums.entry((of(keys, row.slot), keys.values)).or_default() += if is_now { sum } else { -sum };
+            let (_, sums) = sums.entry(compared(keys, row.slot)).or_insert_with(|| (*keys, Sums::default()));
+            *sums += if is_now { sum } else { -sum };
         }
     }
-    for ((period, values), sum) in sums {
+    for ((period, ..), (keys, sum)) in sums {
         let sum = sum.without_zeros();
         if sum != Sums::default() {
-            let keys = key_index(made, correction(values, name(period)));
+            let keys = key_index(made, correction(keys, name(period)));
             let reported_usd = sum.reported_usd.unwrap_or(0);
             made.reported.push(ReportedRow { slot, keys, reported_usd, list_usd: sum.reported_list_usd });
         }

@@ -1,5 +1,6 @@
 //! Facts, price book and rules to ledger lines. A pure function: the same input gives the same lines on every machine.
 
+pub mod billing;
 mod book;
 mod close;
 mod correct;
@@ -20,7 +21,7 @@ use rollup::rollup;
 
 use crate::attribution;
 use crate::model::{
-    BillingPeriod, Booked, Line, Observation, Rollup, SealedSession, SessionFact, SessionRollup, ThreadId,
+    BillingPeriod, Booked, Line, Observation, Posting, Rollup, SealedSession, SessionFact, SessionRollup, ThreadId,
 };
 use crate::pricing::PriceBook;
 use anyhow::Context as _;
@@ -122,6 +123,18 @@ pub fn sessions(
         Ok(Computed { rollup, open: open.chain(corrections).collect() })
     };
     sessions.map(compute).collect()
+}
+
+/// What the books say of the lines of a session: what was sealed, and the corrections that the first open month has.
+pub fn postings(lines: &[Line], closed: Closed, sealed: &[SealedSession]) -> Vec<Posting> {
+    let closed_lines: Vec<Bookable> = lines.iter().filter(|l| l.period <= closed.through).map(bookable).collect();
+    let of = |s: &SealedSession| {
+        let month = s.period;
+        s.lines.iter().map(move |line| Posting { month, is_sealed: true, line: line.clone() }).collect::<Vec<_>>()
+    };
+    let open = close::corrections_of(&closed_lines, sealed).into_iter();
+    let open = open.map(|line| Posting { month: closed.through.next(), is_sealed: false, line });
+    sealed.iter().flat_map(of).chain(open).collect()
 }
 
 fn take_lines(session: &mut SessionFact, book: &PriceBook) -> Vec<Line> {

@@ -2,8 +2,9 @@
 
 use super::tool_cost::{Callers, tool_shares};
 use crate::model::{
-    Amount, Channel, CoverageRow, Keys, Line, LineClass, Outcome, ReportedRow, Rollup, SessionFact, SessionRollup,
-    Slot, Status, Sums, ThreadId, TokenSums, ToolCostRow, ToolRow, Traits, TurnCostFact, TurnRow, Unit, UsageRow,
+    Amount, Channel, CoverageRow, Keys, Labels, Line, LineClass, Outcome, Owner, ReportedRow, Rollup, SessionFact,
+    SessionRollup, Slot, Status, Sums, ThreadId, TokenSums, ToolCostRow, ToolRow, Traits, TurnCostFact, TurnRow, Unit,
+    UnmeteredRow, UsageRow,
 };
 use crate::pricing::{CallFee, PriceBook};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +15,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The rollup cannot be encoded, which would be a fault of this program.
 pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) -> anyhow::Result<Rollup> {
     let names: Vec<Names> = lines.iter().map(Names::of).collect();
+    let of_session = labels(&session.owner);
     let mut keys = Table::default();
     let line_keys: Vec<u32> = lines.iter().zip(&names).map(|(l, n)| keys.index(line_keys(l, n))).collect();
     let (usage, rows) = usage(lines, &line_keys);
-    let tools = tools(session, lines, &line_keys, &mut keys, book);
-    let reported = reported(session, lines, &line_keys, &mut keys);
+    let tools = tools(session, lines, (&line_keys, &of_session), &mut keys, book);
+    let reported = reported(session, lines, (&line_keys, &of_session), &mut keys);
     let tool_costs = tool_costs(session, lines, &line_keys);
     let (turns, turn_places) = if session.auxiliary { Default::default() } else { turns(session, lines, &rows) };
     let (traits, coverage) = coverage(lines, &line_keys, &names);
-    let unmetered = session.unmetered_by_model();
     let o = &session.owner;
     let made = SessionRollup {
         session: session.session.as_str(),
@@ -36,7 +37,7 @@ pub(super) fn rollup(session: &SessionFact, lines: &[Line], book: &PriceBook) ->
         prompts: signed(session.prompts),
         api_errors: signed(session.api_errors),
         unmetered_attempts: signed(session.unmetered_attempts),
-        unmetered_by_model: &unmetered,
+        unmetered: unmetered(session),
         quarantined: session.quarantined.len() as i64,
         turns,
         turn_places,
@@ -62,11 +63,21 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+fn unmetered(session: &SessionFact) -> Vec<UnmeteredRow<'_>> {
+    let rows = session.unmetered.iter().map(|(model, of_model)| UnmeteredRow {
+        model: model.as_deref().unwrap_or("unknown"),
+        attempts: signed(of_model.attempts),
+        named: signed(of_model.named.total()),
+    });
+    rows.collect()
+}
+
 /// Texts of a line that are made for it.
 struct Names {
     evidence: String,
     unpriced: String,
     corrects: String,
+    labels: String,
 }
 
 impl Names {
@@ -75,8 +86,14 @@ impl Names {
             evidence: line.response.evidence.name(),
             unpriced: line.priced.unpriced.as_ref().map(ToString::to_string).unwrap_or_default(),
             corrects: line.corrects_period.map(|p| p.to_string()).unwrap_or_default(),
+            labels: labels(&line.response.owner),
         }
     }
+}
+
+/// The labels of an owner as one text.
+pub(super) fn labels(owner: &Owner) -> String {
+    Labels::write(owner.labels.iter().map(|(name, field)| (name, field.value.as_str())))
 }
 
 /// Each of some things once. A session has few: mostly it is the last one again.
@@ -117,11 +134,15 @@ fn line_keys<'a>(line: &'a Line, names: &'a Names) -> Keys<'a> {
         status: line.status.name(),
         class: line.class.name(),
         corrects: &names.corrects,
+        strength: r.owner.team.strength.name(),
+        thread: r.thread.as_str(),
+        kind: r.kind,
+        labels: &names.labels,
     }
 }
 
-/// Those of a tool call without any response before it: what its session says.
-fn session_keys(session: &SessionFact) -> Keys<'_> {
+/// Those of what no response of its thread can be found for: what its session says.
+fn session_keys<'a>(session: &'a SessionFact, thread: &'a ThreadId, labels: &'a str) -> Keys<'a> {
     let o = &session.owner;
     let unknown = Channel::Unknown.name();
     Keys {
@@ -138,6 +159,10 @@ fn session_keys(session: &SessionFact) -> Keys<'_> {
         status: Status::Estimated.name(),
         class: LineClass::Usage.name(),
         corrects: "",
+        strength: o.team.strength.name(),
+        thread: thread.as_str(),
+        kind: session.threads.iter().find(|t| t.thread == *thread).map_or("", |t| t.kind),
+        labels,
     }
 }
 
@@ -185,7 +210,6 @@ fn coverage<'a>(lines: &'a [Line], keys: &[u32], names: &'a [Names]) -> (Vec<Tra
         let traits = Traits {
             evidence: &names.evidence,
             unpriced: &names.unpriced,
-            team_strength: r.owner.team.strength.name(),
             contradicted: r.owner.contradicted,
             assumed_provider: r.assumed_provider,
             stale: line.priced.stale,
@@ -227,7 +251,7 @@ fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, 
 fn tools<'a>(
     session: &'a SessionFact,
     lines: &'a [Line],
-    line_keys: &[u32],
+    (line_keys, labels): (&[u32], &'a str),
     keys: &mut Table<Keys<'a>>,
     book: &PriceBook,
 ) -> Vec<ToolRow<'a>> {
@@ -235,7 +259,8 @@ fn tools<'a>(
     let mut rows: BTreeMap<(Slot, u32, &str), ToolRow<'a>> = BTreeMap::new();
     for call in &session.tool_calls {
         let caller = callers.near_call(call);
-        let keys = caller.map_or_else(|| keys.index(session_keys(session)), |line| line_keys[line]);
+        let keys =
+            caller.map_or_else(|| keys.index(session_keys(session, &call.thread, labels)), |line| line_keys[line]);
         let slot = Slot::of(call.time);
         let name = call.name.as_str();
         let new = ToolRow { slot, keys, name, ..ToolRow::default() };
@@ -258,7 +283,7 @@ fn tools<'a>(
 fn reported<'a>(
     session: &'a SessionFact,
     lines: &'a [Line],
-    line_keys: &[u32],
+    (line_keys, labels): (&[u32], &'a str),
     keys: &mut Table<Keys<'a>>,
 ) -> Vec<ReportedRow> {
     let row = |cost: &TurnCostFact| {
@@ -266,7 +291,7 @@ fn reported<'a>(
         let amounts = of_turn.clone().map(|(_, line)| sums(line).list_usd);
         let (slot, keys) = match of_turn.next_back() {
             Some((i, line)) => (Slot::of(line.response.time), line_keys[i]),
-            None => (Slot::of(cost.time), keys.index(session_keys(session))),
+            None => (Slot::of(cost.time), keys.index(session_keys(session, &session.session, labels))),
         };
         let list_usd = amounts.reduce(|a, b| Some(a? + b?)).flatten();
         ReportedRow { slot, keys, reported_usd: cost.pico_usd.into(), list_usd }

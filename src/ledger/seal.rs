@@ -2,18 +2,15 @@
 //! in the order of sessions, so that anybody can make it again and compare.
 
 use crate::model::{
-    BillingPeriod, Booked, BookedDetail, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico,
+    BillingPeriod, Booked, BookedDetail, CENT, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico,
     largest_remainder,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// A cent, in pico-units.
-const CENT: i128 = 10_000_000_000;
-
 /// The columns of `lines.csv`.
-pub const COLUMNS: [&str; 35] = [
+pub const COLUMNS: [&str; 38] = [
     "line",
     "session_id",
     "thread_id",
@@ -49,6 +46,9 @@ pub const COLUMNS: [&str; 35] = [
     "reported_list_usd",
     "unpriced_tokens",
     "unpriced",
+    "team_strength",
+    "thread_kind",
+    "price",
 ];
 
 /// A line of `lines.csv`, as fields; foreign text is as it is, whoever shows it makes it safe.
@@ -62,6 +62,7 @@ pub fn fields(session: &str, b: &Booked) -> Vec<String> {
     all.extend(counts.map(|n| n.to_string()));
     all.extend(b.sums.all().map(|sum| sum.map(format_pico).unwrap_or_default()));
     all.extend([b.unpriced_tokens.to_string(), b.unpriced.clone()]);
+    all.extend([b.team_strength.clone(), b.thread_kind.clone(), b.price.clone()]);
     all
 }
 
@@ -189,25 +190,15 @@ impl Sealing {
     }
 }
 
-const NAMES: [&str; 7] = [
-    "list_usd",
-    "chatgpt_credits",
-    "api_equivalent_usd",
-    "contract_usd",
-    "tool_fees_usd",
-    "reported_usd",
-    "reported_list_usd",
-];
-
 fn amounts(sums: &Sums) -> Map<String, Value> {
     let of = |(name, sum): (&str, Option<i128>)| sum.map(|sum| (name.to_string(), format_pico(sum).into()));
-    NAMES.into_iter().zip(sums.all()).filter_map(of).collect()
+    Sums::NAMES.into_iter().zip(sums.all()).filter_map(of).collect()
 }
 
 /// Each owner's exact amounts, and what is booked of them in cents: these add up to the total in cents.
 fn owners(owners: &BTreeMap<[String; 3], Sums>) -> Vec<Value> {
     let mut booked: Vec<Map<String, Value>> = vec![Map::new(); owners.len()];
-    for (at, name) in NAMES.into_iter().enumerate() {
+    for (at, name) in Sums::NAMES.into_iter().enumerate() {
         let of: Vec<(usize, i128)> =
             owners.values().enumerate().filter_map(|(i, sums)| Some((i, sums.all()[at]?))).collect();
         let exact: Vec<i128> = of.iter().map(|(_, sum)| *sum).collect();

@@ -1,5 +1,6 @@
 //! Exact money: integers of pico-units, never floats.
 
+use super::CENT;
 use std::fmt;
 
 /// What an amount counts.
@@ -78,11 +79,11 @@ pub fn format_pico(pico: i128) -> String {
     format!("{sign}{}.{:012}", abs / SCALE, abs % SCALE)
 }
 
-/// Writes pico-units that are whole cents as a decimal with two digits after the point.
+/// Writes whole cents with exactly 2 digits after the point.
 pub fn format_cents(pico: i128) -> String {
-    let cents = pico / 10_000_000_000;
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
+    let cents = (pico / CENT).unsigned_abs();
+    let sign = if pico < 0 && cents > 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
 /// A rate as people write it. Pico-units per token are micro-units per 1M tokens: a decimal with up to 6 digits after the point.

@@ -2,7 +2,6 @@
 
 use super::{BillingPeriod, Day, Sums, ThreadId, Timestamp, TokenSums};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// One line of a sealed month, or a correction of one. In plain texts, so that it stays what it is whatever the program learns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,20 +38,26 @@ pub struct Booked {
     pub sums: Sums,
     /// The tokens without a price.
     pub unpriced_tokens: i64,
+    /// How strong the reason for the team is.
+    pub team_strength: String,
+    /// What the thread is.
+    pub thread_kind: String,
+    /// The labels, as [`super::Labels`] writes them.
+    pub labels: String,
+    /// The price: its model, period, tier and rates; empty if there is none.
+    pub price: String,
     /// What exports tell besides. It is kept behind all lines, since it came later.
     #[serde(skip)]
     pub detail: BookedDetail,
 }
 
-/// What a line's amounts are made of, and its labels. Nothing is added up from it: what it says is checked against the amounts.
+/// What a line's amounts are made of, in numbers. Nothing is added up from it: what it says is checked against the amounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookedDetail {
     /// The price of its own list; nothing if that has none.
     pub price: Option<BookedPrice>,
     /// The rates of the contract list: pico-units per token, of the same kinds.
     pub contract_pico_per_token: Option<[i64; 4]>,
-    /// The labels of its owner.
-    pub labels: BTreeMap<String, String>,
 }
 
 /// The price behind an amount.
@@ -83,6 +88,17 @@ impl Booked {
             && self.sums.without_zeros() == Sums::default()
             && self.unpriced_tokens == 0
     }
+}
+
+/// A line in the books: of a sealed month, or a correction that the first open month has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// The month that it is booked in.
+    pub month: BillingPeriod,
+    /// Whether that is sealed.
+    pub is_sealed: bool,
+    /// What is booked.
+    pub line: Booked,
 }
 
 /// What a seal holds of one session.

@@ -1,6 +1,6 @@
 //! Facts: what happened, each thing once, derived from all observations of a session.
 
-use super::{Channel, Key, Owner, ServiceTier, SourceKind, ThreadId, Timestamp, TokenUsage};
+use super::{Channel, Key, Owner, ServiceTier, SourceKind, Sums, ThreadId, Timestamp, TokenUsage};
 use std::collections::BTreeMap;
 
 /// Which sources saw a fact.
@@ -79,6 +79,8 @@ pub struct ResponseFact {
     pub client: String,
     /// The thread is not linked to any session (title requests).
     pub auxiliary: bool,
+    /// What its thread is: `root`, `subagent`, `review`, `guardian` or `auxiliary`.
+    pub kind: &'static str,
     /// The keys of the observations that tell of it, the best source's first.
     pub keys: Vec<Key>,
 }
@@ -175,7 +177,7 @@ pub struct ThreadFact {
     /// Its id.
     pub thread: ThreadId,
     /// `root`, `subagent`, `review`, `guardian` or `auxiliary`.
-    pub kind: String,
+    pub kind: &'static str,
     /// The thread it was forked from.
     pub forked_from: Option<ThreadId>,
     /// The agent's path or nickname.
@@ -223,18 +225,6 @@ pub struct SessionFact {
     pub turn_costs: Vec<TurnCostFact>,
 }
 
-impl SessionFact {
-    /// For example `gpt-5.5: 2, named 6006 tokens; gpt-6: 1`; empty if all requests brought usage.
-    pub fn unmetered_by_model(&self) -> String {
-        let text = |(model, of_model): (&Option<String>, &Unmetered)| {
-            let model = model.as_deref().unwrap_or("unknown");
-            let named = Some(of_model.named.total()).filter(|n| *n > 0).map(|n| format!(", named {n} tokens"));
-            format!("{model}: {}{}", of_model.attempts, named.unwrap_or_default())
-        };
-        self.unmetered.iter().map(text).collect::<Vec<_>>().join("; ")
-    }
-}
-
 /// What requests of one model brought no usage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unmetered {
@@ -244,6 +234,28 @@ pub struct Unmetered {
     pub named: TokenUsage,
 }
 
+/// What some part of a report adds up to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Responses; of corrections, how many more.
+    pub responses: i64,
+    /// Their tokens.
+    pub tokens: i64,
+    /// The tokens without a price.
+    pub unpriced_tokens: i64,
+    /// The amounts, each unit on its own.
+    pub sums: Sums,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, o: Self) {
+        self.responses += o.responses;
+        self.tokens += o.tokens;
+        self.unpriced_tokens += o.unpriced_tokens;
+        self.sums += o.sums;
+    }
+}
+
 /// How complete and certain a report is. Every report shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -251,6 +263,8 @@ pub struct Coverage {
     pub responses_by_source: BTreeMap<String, i64>,
     /// Requests that brought no usage.
     pub unmetered_attempts: i64,
+    /// The same by model.
+    pub unmetered_by_model: BTreeMap<String, i64>,
     /// Responses without a price.
     pub unpriced_responses: i64,
     /// Why they have none, with how many.
@@ -259,7 +273,9 @@ pub struct Coverage {
     pub unattributed_responses: i64,
     /// Responses by how strong the reason for their team is.
     pub responses_by_team_strength: BTreeMap<String, i64>,
-    /// Responses whose process said of itself what the list of members contradicts.
+    /// Everything that is counted, corrections too, by how strong the reason for its team is: together the totals.
+    pub cost_by_team_strength: BTreeMap<String, Cost>,
+    /// Responses whose process said what its credential or the list of members contradicts.
     pub contradicted_responses: i64,
     /// Responses of custom providers, rated at OpenAI list.
     pub assumed_provider: i64,

@@ -212,6 +212,9 @@ pub struct Context {
     /// The exporter's `X-Team` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team_header: Option<String>,
+    /// The name of the sink's token that it was delivered with; as told by the sink, never by who sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// The operating system user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub os_user: Option<String>,

@@ -19,13 +19,27 @@ pub enum Strength {
     FirstHand,
     /// A rule of `teams.toml`, or its list of members: the administrator's word.
     Rule,
+    /// The credential that its telemetry was delivered with.
+    Credential,
 }
 
 impl Strength {
-    /// The name in reports. What is said of others is never used, so it leaves a field unattributed.
+    /// All of them, the strongest first.
+    pub const ALL: [Strength; 6] = [
+        Strength::Credential,
+        Strength::Rule,
+        Strength::FirstHand,
+        Strength::Inferred,
+        Strength::SecondHand,
+        Strength::Unattributed,
+    ];
+
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
-            Strength::Unattributed | Strength::SecondHand => UNATTRIBUTED,
+            Strength::Unattributed => UNATTRIBUTED,
+            Strength::SecondHand => "second_hand",
+            Strength::Credential => "credential",
             Strength::Inferred => "inferred",
             Strength::FirstHand => "declared",
             Strength::Rule => "rule",
@@ -75,7 +89,7 @@ pub struct Owner {
     pub user: OwnerField,
     /// What rules say besides, by name.
     pub labels: BTreeMap<String, OwnerField>,
-    /// What a process said of itself contradicts the list of members, and was not believed.
+    /// What a process said contradicts its credential or the list of members, and was not believed.
     pub contradicted: bool,
 }
 

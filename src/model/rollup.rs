@@ -37,6 +37,50 @@ pub struct Keys<'a> {
     pub class: &'a str,
     /// The sealed month that a correction corrects, else empty.
     pub corrects: &'a str,
+    /// How strong the reason for the team is, as in `declared`.
+    pub strength: &'a str,
+    /// The thread.
+    pub thread: &'a str,
+    /// What the thread is, as in `subagent`.
+    pub kind: &'a str,
+    /// The labels, as [`Labels`] writes them.
+    pub labels: &'a str,
+}
+
+/// Labels as one text, which keys can be compared by. Neither names nor values have control characters in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labels;
+
+impl Labels {
+    const BETWEEN: [char; 2] = ['\u{1e}', '\u{1f}'];
+
+    /// The text of labels.
+    pub fn write<'l>(labels: impl Iterator<Item = (&'l String, &'l str)>) -> String {
+        let [ends, parts] = Self::BETWEEN;
+        labels.map(|(name, value)| format!("{name}{parts}{value}{ends}")).collect()
+    }
+
+    /// The value of a label in such a text.
+    pub fn read<'l>(text: &'l str, name: &str) -> Option<&'l str> {
+        Self::all(text).find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The labels in such a text: names and values.
+    pub fn all(text: &str) -> impl Iterator<Item = (&str, &str)> {
+        let [ends, parts] = Self::BETWEEN;
+        text.split(ends).filter_map(move |label| label.split_once(parts))
+    }
+}
+
+/// What requests of one model brought no usage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnmeteredRow<'a> {
+    /// The model; `unknown` if no source names it.
+    pub model: &'a str,
+    /// How many.
+    pub attempts: i64,
+    /// The tokens that those of them that failed named.
+    pub named: i64,
 }
 
 /// The lines of one slot under the same keys.
@@ -129,9 +173,7 @@ pub struct Traits<'a> {
     pub evidence: &'a str,
     /// Why it has no price; empty if it has one or needs none.
     pub unpriced: &'a str,
-    /// How strong the reason for its team is, as in `declared`.
-    pub team_strength: &'a str,
-    /// Its process said of itself what the list of members contradicts.
+    /// Its process said what its credential or the list of members contradicts.
     pub contradicted: bool,
     /// A custom provider, rated at OpenAI list.
     pub assumed_provider: bool,
@@ -182,8 +224,9 @@ pub struct SessionRollup<'a> {
     pub api_errors: i64,
     /// Requests that brought no usage.
     pub unmetered_attempts: i64,
-    /// What requests without usage were for: models with how many, and usage that a failure named.
-    pub unmetered_by_model: &'a str,
+    /// The same by model.
+    #[serde(borrow)]
+    pub unmetered: Vec<UnmeteredRow<'a>>,
     /// Records whose tokens cannot be true.
     pub quarantined: i64,
     /// The keys that its rows name by their index.

@@ -3,11 +3,13 @@
 use super::{Day, ThreadId};
 use std::collections::BTreeMap;
 
-/// All that the administrator says. Rules come before the list of members.
+/// All that the administrator says. Credentials come before rules, and these before the list of members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     /// In order.
     pub rules: Vec<Rule>,
+    /// What each of the sink's named tokens says of who pays, by its name. Comes before all rules.
+    pub credentials: BTreeMap<String, Rule>,
     /// Who is in which team: by e-mail address in lower case, a person's rows in the order of their days, which never overlap.
     pub members: BTreeMap<String, Vec<Rule>>,
 }
@@ -15,7 +17,7 @@ pub struct Rules {
 impl Rules {
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.members.is_empty()
+        self.rules.is_empty() && self.members.is_empty() && self.credentials.is_empty()
     }
 }
 
@@ -78,6 +80,8 @@ pub struct Matcher {
 pub enum Subject {
     /// An attribute of the telemetry or of the hook's environment, whoever says it.
     Attribute(String),
+    /// The name of the sink's token that the telemetry was delivered with.
+    Credential,
     /// The exporter's X-Team header.
     Header,
     /// The e-mail address of the login.
@@ -105,6 +109,7 @@ impl Subject {
     pub fn name(&self) -> &str {
         match self {
             Subject::Attribute(name) => name,
+            Subject::Credential => "credential",
             Subject::Header => "header",
             Subject::Email => "email",
             Subject::Account => "account",

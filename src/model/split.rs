@@ -1,15 +1,30 @@
 //! Rounding and sharing that conserve the total to the last unit.
 
+/// A cent, in pico-units.
+pub const CENT: i128 = 10_000_000_000;
+
 /// Rounds amounts to multiples of `unit` so that they add up to their exact total, rounded half to even: the largest remainders
 /// are rounded up, of equal ones the first.
 pub fn largest_remainder(amounts: &[i128], unit: i128) -> Vec<i128> {
-    let total = round_half_even(amounts.iter().sum(), unit);
+    rounded_to(amounts, unit, round_half_even(amounts.iter().sum(), unit))
+}
+
+/// Rounds amounts to cents so that they add up to a total in cents that was fixed before, by largest remainder.
+pub fn cents_of_total(amounts: &[i128], total: i128) -> Vec<i128> {
+    rounded_to(amounts, CENT, total)
+}
+
+fn rounded_to(amounts: &[i128], unit: i128, total: i128) -> Vec<i128> {
     let mut rounded: Vec<i128> = amounts.iter().map(|a| a.div_euclid(unit) * unit).collect();
     let missing = (total - rounded.iter().sum::<i128>()) / unit;
+    let Some(n) = i128::try_from(amounts.len()).ok().filter(|n| *n > 0) else { return rounded };
+    // A total that was fixed over other parts may be further away than one unit each.
+    let (each, rest) = (missing.div_euclid(n), missing.rem_euclid(n));
     let mut order: Vec<usize> = (0..amounts.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(amounts[*i].rem_euclid(unit)));
-    for i in order.into_iter().take(usize::try_from(missing).unwrap_or(0)) {
-        rounded[i] += unit;
+    for (place, i) in order.into_iter().enumerate() {
+        let one_more = usize::try_from(rest).is_ok_and(|rest| place < rest);
+        rounded[i] += (each + i128::from(one_more)) * unit;
     }
     rounded
 }
@@ -65,6 +80,15 @@ mod tests {
             for (a, r) in amounts.iter().zip(&rounded) {
                 prop_assert!(r.rem_euclid(unit) == 0 && (a - r).abs() <= unit);
             }
+        }
+
+        #[test]
+        fn cents_add_up_to_any_total(amounts in prop::collection::vec(any::<i64>(), 1..20), off in -40i128..40) {
+            let amounts: Vec<i128> = amounts.into_iter().map(i128::from).collect();
+            let total = round_half_even(amounts.iter().sum(), CENT) + off * CENT;
+            let cents = cents_of_total(&amounts, total);
+            prop_assert_eq!(cents.iter().sum::<i128>(), total);
+            prop_assert!(cents.iter().all(|c| c % CENT == 0));
         }
 
         #[test]

@@ -23,6 +23,17 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// The names of [`Sums::all`] in files.
+    pub const NAMES: [&str; 7] = [
+        "list_usd",
+        "chatgpt_credits",
+        "api_equivalent_usd",
+        "contract_usd",
+        "tool_fees_usd",
+        "reported_usd",
+        "reported_list_usd",
+    ];
+
     /// All of them.
     pub fn all(&self) -> [Option<i128>; 7] {
         [

@@ -12,6 +12,11 @@ use std::str::FromStr;
 pub struct Zone(Option<&'static TimeZone>);
 
 impl Zone {
+    /// Whether it is UTC.
+    pub fn is_utc(self) -> bool {
+        self.0.is_none()
+    }
+
     /// UTC, the zone of billing periods and prices.
     pub const UTC: Zone = Zone(None);
 

@@ -21,6 +21,8 @@ pub struct PriceBook {
     pub(super) providers: BTreeSet<String>,
     /// Negotiated prices by model.
     pub(super) contract: BTreeMap<String, Model>,
+    /// Entries of a user's own file that the built-in list knows better: what they are of, and why.
+    pub(super) passed: Vec<(String, String)>,
     pub(super) hash: String,
 }
 
@@ -93,6 +95,11 @@ impl PriceBook {
         let found = resolve(raw, listed, |name| self.aliases.get(name).map(String::as_str))?;
         let prices = self.models.get(found.name)?;
         Some((found, prices))
+    }
+
+    /// The model that a name stands for, by its name in this book: dated and prefixed names have that of their model.
+    pub fn model_named(&self, raw: &str) -> Option<&str> {
+        self.find(raw).map(|(found, _)| found.name)
     }
 
     /// Whose prices these are.

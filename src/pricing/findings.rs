@@ -57,6 +57,9 @@ impl PriceBook {
             let message = format!("the prices were last compared with their sources on {}, {age} days ago", self.as_of);
             findings.push(Finding { level: Level::Warning, model: None, message });
         }
+        for (what, why) in &self.passed {
+            findings.push(Finding { level: Level::Warning, model: Some(what.clone()), message: why.clone() });
+        }
         for (name, model) in &self.models {
             let mut add = |level, message| findings.push(Finding { level, model: Some(name.clone()), message });
             for unit in [Unit::Usd, Unit::Credit] {

@@ -123,11 +123,24 @@ pub(super) fn load(text: &str, base: Option<&PriceBook>) -> Loaded<PriceBook> {
     check_aliases(&file.aliases, &models, &unpriced, known)?;
     let fees = load_fees(&file)?;
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-    // Whose list the built-in one is, is no custom provider.
+    // Whose list the built-in one is, is no custom provider, in whichever file it is named.
     let named = file.provider.iter().filter(|_| base.is_some()).chain(&file.providers);
-    let providers = named.map(|name| name.trim().to_ascii_lowercase()).collect();
+    let named = named.map(|name| name.trim().to_ascii_lowercase());
+    let providers = named.filter(|name| base.is_none_or(|base| *name != base.provider)).collect();
     let (provider, sources, aliases) = (file.provider.unwrap_or_default(), file.sources, file.aliases);
-    Ok(PriceBook { provider, as_of, sources, aliases, models, unpriced, fees, providers, contract, hash })
+    Ok(PriceBook {
+        provider,
+        as_of,
+        sources,
+        aliases,
+        models,
+        unpriced,
+        fees,
+        providers,
+        contract,
+        passed: Vec::new(),
+        hash,
+    })
 }
 
 /// Reads models. With `later`, a second entry of a model adds later periods: that is how a file grows at its end.
@@ -220,21 +233,23 @@ fn check_model(place: &Place, model: &Model) -> Loaded<()> {
     check_order(&place.inside("credits"), &model.credits)
 }
 
-/// Adds the periods of a user's own file to a model of the built-in list: only after the last of that list, so that nothing
-/// that it says of a day is changed.
-pub(super) fn extend_builtin(name: &str, model: &mut Model, own: Model) -> Loaded<()> {
-    let place = Place(format!("model {name}"));
-    for (unit, listed, added) in [("usd", &model.usd, &own.usd), ("credits", &model.credits, &own.credits)] {
-        let pair = listed.last().zip(added.first());
-        if let Some((last, first)) = pair.filter(|(last, first)| first.from <= last.from) {
-            return place.err(format!(
-                "the built-in list has it, with its last {unit} price from {} on: the period of {} must begin later or be removed; \
-                 what you pay belongs under [[contract]]",
-                last.from, first.from
+/// Adds the periods of a user's own file to a model of the built-in list: only those after the last of that list, so that nothing
+/// that it says of a day is changed. Returns what is passed over, in words: a newer version may bring a later price itself.
+pub(super) fn extend_builtin(name: &str, model: &mut Model, mut own: Model) -> Loaded<Vec<String>> {
+    let mut passed = Vec::new();
+    for (unit, listed, added) in [("usd", &model.usd, &mut own.usd), ("credits", &model.credits, &mut own.credits)] {
+        let Some(last) = listed.last().map(|period| period.from) else { continue };
+        for period in added.iter().filter(|period| period.from <= last) {
+            passed.push(format!(
+                "the {unit} price from {} is passed over: the built-in list has its own, with the last from {last} on; remove \
+                 yours, or write what you pay under [[contract]]",
+                period.from
             ));
         }
+        added.retain(|period| period.from > last);
     }
-    extend(&place, model, own)
+    extend(&Place(format!("model {name}")), model, own)?;
+    Ok(passed)
 }
 
 /// Periods follow each other, and a tier's own first day lies in its period.

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl PriceBook {
-    /// This book with what a file adds to it: also later periods of its models. What this book says of a day is never changed.
+    /// This book with what a file adds to it: also later periods of its models. What this book says of a day is never changed; where
+    /// it knows better by now, the file's entry is passed over.
     ///
     /// # Errors
     /// The file is not understood, or it contradicts this book.
@@ -20,28 +21,39 @@ impl PriceBook {
             no_alias(self, &place, &name)?;
             book.unpriced.remove(&name);
             match book.models.get_mut(&name) {
-                Some(known) => load::extend_builtin(&name, known, model)?,
+                Some(known) => {
+                    let passed = load::extend_builtin(&name, known, model)?;
+                    book.passed.extend(passed.into_iter().map(|why| (name.clone(), why)));
+                }
                 None => drop(book.models.insert(name, model)),
             }
         }
         for (name, reason) in own.unpriced {
             let place = format!("unpriced {name}");
             if book.models.contains_key(&name) {
-                return err(place, "the built-in list has a price of it; remove the entry");
+                book.passed.push((place, "the built-in list has a price of it; remove the entry".to_string()));
+                continue;
             }
             no_alias(self, &place, &name)?;
             book.unpriced.insert(name, reason);
         }
         for (alias, target) in own.aliases {
             let place = format!("alias {alias}");
+            if self.aliases.contains_key(&alias) || self.models.contains_key(&alias) {
+                let what = "is passed over: the built-in list knows this name itself; remove it";
+                book.passed.push((place, what.to_string()));
+                continue;
+            }
             if book.models.contains_key(&alias) || book.unpriced.contains_key(&alias) {
                 return err(place, "hides a model of the same name; remove one of the two");
             }
-            add(&mut book.aliases, &place, alias, target, "the built-in list has this alias; remove it")?;
+            book.aliases.insert(alias, target);
         }
         for (name, fee) in own.fees {
-            let place = format!("fee {name}");
-            add(&mut book.fees, &place, name, fee, "the built-in list has it; remove the entry")?;
+            match self.fees.contains_key(&name) {
+                true => book.passed.push((format!("fee {name}"), "the built-in list has it; remove yours".to_string())),
+                false => drop(book.fees.insert(name, fee)),
+            }
         }
         for (key, source) in own.sources {
             if self.sources.get(&key).is_some_and(|known| *known != source) {
@@ -70,6 +82,11 @@ impl PriceBook {
         &self.providers
     }
 
+    /// What of a user's own file the built-in list knows better, and is passed over.
+    pub fn passed_over(&self) -> impl Iterator<Item = String> {
+        self.passed.iter().map(|(what, why)| format!("{what}: {why}"))
+    }
+
     /// Whether there is a contract list.
     pub fn has_contract(&self) -> bool {
         !self.contract.is_empty()
@@ -94,19 +111,6 @@ impl PriceBook {
 
 fn err<T>(place: String, problem: &str) -> Result<T, PriceBookError> {
     Err(PriceBookError { place, problem: problem.to_string() })
-}
-
-fn add<T>(
-    to: &mut BTreeMap<String, T>,
-    place: &str,
-    name: String,
-    value: T,
-    known: &str,
-) -> Result<(), PriceBookError> {
-    match to.insert(name, value) {
-        Some(_) => err(place.to_string(), known),
-        None => Ok(()),
-    }
 }
 
 fn no_alias(base: &PriceBook, place: &str, name: &str) -> Result<(), PriceBookError> {

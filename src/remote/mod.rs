@@ -1,14 +1,47 @@
-//! Reading a public file from the web: the only place that connects to anywhere, and only when the user asks for it.
+//! Public files, a provider's billing pages, and telemetry that is passed on: the only place that connects to anywhere, and only
+//! when the user asks for it.
 
 use anyhow::bail;
 
 /// The most that is read; the largest price list has 3 MB.
 pub const LIMIT: u64 = 16 * 1024 * 1024;
 
+mod ask;
+#[cfg(feature = "remote")]
+mod pages;
+#[cfg(feature = "remote")]
+mod post;
 #[cfg(feature = "remote")]
 mod web;
+pub use ask::{Ask, Key};
+#[cfg(feature = "remote")]
+pub use pages::fetch_pages;
+#[cfg(feature = "remote")]
+pub use post::Receiver;
 #[cfg(feature = "remote")]
 pub use web::fetch;
+
+/// What a receiver made of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It has it.
+    Taken,
+    /// Not now; perhaps after this time.
+    Later(Option<std::time::Duration>, String),
+    /// Never.
+    Refused(String),
+}
+
+/// Says what to do where this program was built without the web.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "remote"))]
+pub fn fetch_pages(_: &Ask<'_>, _: &mut dyn FnMut(&str)) -> anyhow::Result<Vec<u8>> {
+    bail!(
+        "this program was built without access to the web; export the pages yourself and give them to `billing import`"
+    )
+}
 
 /// Says what to do where this program was built without the web.
 ///

@@ -2,7 +2,7 @@
 
 use super::{LIMIT, allowed, instead};
 use anyhow::{Context as _, anyhow, bail};
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::{Client, ClientBuilder, Response};
 use reqwest::header::LOCATION;
 use reqwest::redirect::Policy;
 use reqwest::{Url, tls};
@@ -27,22 +27,26 @@ pub fn fetch(url: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {
     work().map_err(|e| anyhow!("cannot read {url}: {e:#}{}", instead(url)))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn client(url: &Url, loopback: bool, patience: Duration) -> anyhow::Result<Client> {
-    // Someone else's choice, if one was made before, is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let origin = url.origin();
     let same_host = Policy::custom(move |attempt| {
         let within = attempt.url().origin() == origin && attempt.previous().len() <= REDIRECTS;
         if within { attempt.follow() } else { attempt.stop() }
     });
+    Ok(builder(url, loopback, patience).redirect(same_host).build()?)
+}
+
+/// What all clients have in common.
+pub(super) fn builder(url: &Url, loopback: bool, patience: Duration) -> ClientBuilder {
+    // Someone else's choice, if one was made before, is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .user_agent(concat!("codex-tally/", env!("CARGO_PKG_VERSION")))
-        .redirect(same_host)
         .connect_timeout(patience)
         .timeout(patience)
         .min_tls_version(tls::Version::TLS_1_2);
@@ -53,7 +57,7 @@ fn client(url: &Url, loopback: bool, patience: Duration) -> anyhow::Result<Clien
         // Nothing is encrypted: the machine's certificates need not be there.
         builder = builder.tls_certs_only([]);
     }
-    Ok(builder.build()?)
+    builder
 }
 
 fn read(url: &Url, response: Response) -> anyhow::Result<Vec<u8>> {
@@ -65,6 +69,11 @@ fn read(url: &Url, response: Response) -> anyhow::Result<Vec<u8>> {
     if !status.is_success() {
         bail!("the answer is {status}");
     }
+    body(response)
+}
+
+/// The content of an answer, if it is not too much.
+pub(super) fn body(response: Response) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let too_large = || anyhow!("it is larger than {} MiB", LIMIT / 1024 / 1024);
     if response.content_length().is_some_and(|length| length > LIMIT) {

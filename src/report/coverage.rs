@@ -1,7 +1,7 @@
 //! How complete and certain a report is.
 
 use super::days::Days;
-use crate::model::{Coverage, SessionRollup, UNATTRIBUTED};
+use crate::model::{Cost, Coverage, SessionRollup, Slot, Strength, Sums};
 use std::collections::BTreeMap;
 
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
@@ -13,16 +13,20 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&s
     let mut numbers = vec![0; session.traits.len()];
     for row in session.coverage.iter().filter(|row| counts(row.slot, row.keys)) {
         numbers[row.traits as usize] += row.responses;
+        let strength = session.keys[row.keys as usize].strength;
+        add_to(&mut c.responses_by_team_strength, strength, row.responses);
+        if is_unattributed(strength) {
+            c.unattributed_responses += row.responses;
+        }
     }
+    costs(c, session, &mut counts);
     for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != 0) {
         add_to(&mut c.responses_by_source, t.evidence, n);
-        add_to(&mut c.responses_by_team_strength, t.team_strength, n);
         if !t.unpriced.is_empty() {
             c.unpriced_responses += n;
             add_to(&mut c.unpriced_reasons, t.unpriced, n);
         }
         let flags = [
-            (t.team_strength == UNATTRIBUTED, &mut c.unattributed_responses),
             (t.contradicted, &mut c.contradicted_responses),
             (t.assumed_provider, &mut c.assumed_provider),
             (t.stale, &mut c.stale_price),
@@ -36,7 +40,38 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&s
         session.tools.iter().filter(|row| counts(row.slot, row.keys)).map(|row| row.unpriced).sum::<i64>();
     if is_of(session.owner[0]) && days.has(session.counted) {
         c.unmetered_attempts += session.unmetered_attempts;
+        session.unmetered.iter().for_each(|row| add_to(&mut c.unmetered_by_model, row.model, row.attempts));
         c.quarantined += session.quarantined;
+    }
+}
+
+/// Whether a reason of this strength leaves a field without a value.
+fn is_unattributed(strength: &str) -> bool {
+    [Strength::Unattributed, Strength::SecondHand].into_iter().any(|none| none.name() == strength)
+}
+
+/// Adds what everything that counts costs, by how strong the reason for its team is.
+fn costs(c: &mut Coverage, session: &SessionRollup<'_>, counts: &mut impl FnMut(Slot, u32) -> bool) {
+    let mut costs = vec![Cost::default(); session.keys.len()];
+    for row in session.usage.iter().filter(|row| counts(row.slot, row.keys)) {
+        let cost = &mut costs[row.keys as usize];
+        cost.responses += row.responses;
+        cost.tokens += row.tokens.total();
+        cost.unpriced_tokens += row.unpriced_tokens;
+        cost.sums += row.sums;
+    }
+    for row in session.tools.iter().filter(|row| counts(row.slot, row.keys)) {
+        costs[row.keys as usize].sums += Sums { tool_fees_usd: row.fees_usd, ..Sums::default() };
+    }
+    for row in session.reported.iter().filter(|row| counts(row.slot, row.keys)) {
+        let (reported_usd, reported_list_usd) = (Some(row.reported_usd), row.list_usd);
+        costs[row.keys as usize].sums += Sums { reported_usd, reported_list_usd, ..Sums::default() };
+    }
+    for (keys, cost) in session.keys.iter().zip(costs).filter(|(_, cost)| *cost != Cost::default()) {
+        match c.cost_by_team_strength.get_mut(keys.strength) {
+            Some(sum) => *sum += cost,
+            None => drop(c.cost_by_team_strength.insert(keys.strength.to_string(), cost)),
+        }
     }
 }
 

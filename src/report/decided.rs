@@ -46,7 +46,11 @@ fn fields(out: &mut String, session: &SessionFact) -> std::fmt::Result {
     shares(out, session)?;
     let contradicted = owners.iter().filter(|o| o.contradicted).count();
     if contradicted > 0 {
-        writeln!(out, "{:<12} of {contradicted} responses contradict the list of members: not believed", "claims")?;
+        writeln!(
+            out,
+            "{:<12} of {contradicted} responses contradict the list of members or a credential: not believed",
+            "claims"
+        )?;
     }
     Ok(())
 }

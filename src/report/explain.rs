@@ -22,10 +22,9 @@ fn response(out: &mut String, session: &SessionFact, line: &Line) -> std::fmt::R
     let r = &line.response;
     let text = |value: Option<&str>| terminal_text(value.unwrap_or("unknown"));
     writeln!(out, "line {}/{}", session.session, r.line_id())?;
-    writeln!(out, "  class     {} of {}, {}", line.class.name(), line.period, line.status.name())?;
-    let thread = session.threads.iter().find(|t| t.thread == r.thread);
-    let kind = if r.auxiliary { "auxiliary" } else { thread.map_or("root", |t| t.kind.as_str()) };
-    writeln!(out, "  thread    {} ({})", r.thread, terminal_text(kind))?;
+    let corrects = line.corrects_period.map(|period| format!(", corrects {period}")).unwrap_or_default();
+    writeln!(out, "  class     {} of {}, {}{corrects}", line.class.name(), line.period, line.status.name())?;
+    writeln!(out, "  thread    {} ({})", r.thread, r.kind)?;
     writeln!(out, "  turn      {}", text(r.turn.as_deref()))?;
     writeln!(out, "  response  {}", text(r.response_id.as_deref()))?;
     writeln!(out, "  time      {} (as {} tells)", r.time.to_rfc3339(), best(r.evidence))?;
@@ -168,7 +167,7 @@ pub(super) fn labels(out: &mut String, o: &Owner) -> std::fmt::Result {
         writeln!(out, "  label     {} = {}", terminal_text(name), owner_field(field))?;
     }
     if o.contradicted {
-        writeln!(out, "  claims    contradict the list of members: not believed")?;
+        writeln!(out, "  claims    contradict what is known: not believed")?;
     }
     Ok(())
 }

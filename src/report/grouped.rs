@@ -5,7 +5,8 @@ use super::converted::{Amounts, Converter};
 use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use crate::model::{Conversion, Coverage, Day, SessionRollup, Slot, Sums, ToolRow};
+use super::tools::Tools;
+use crate::model::{Conversion, Coverage, Day, Labels, SessionRollup, Slot, Sums};
 use std::collections::{BTreeMap, HashMap};
 
 /// How time is cut.
@@ -55,11 +56,20 @@ pub enum Dimension {
     Tool,
     /// The MCP server of the tool; other tools, and answers, have none.
     McpServer,
+    /// The thread of the session.
+    Thread,
+    /// What the thread is: root, subagent, review, guardian, auxiliary.
+    ThreadKind,
+    /// A label, by the name of its column, which is [`LABEL`] and its own.
+    Label(&'static str),
 }
 
+/// What the column of a label begins with.
+const LABEL: &str = "label:";
+
 impl Dimension {
-    /// All of them.
-    pub const ALL: &'static [Dimension; 11] = &[
+    /// All of them but labels.
+    pub const ALL: &'static [Dimension; 13] = &[
         Dimension::Team,
         Dimension::CostCentre,
         Dimension::Project,
@@ -71,9 +81,11 @@ impl Dimension {
         Dimension::Session,
         Dimension::Tool,
         Dimension::McpServer,
+        Dimension::Thread,
+        Dimension::ThreadKind,
     ];
 
-    /// The grouping of the monthly cost CSV: all but the last three.
+    /// The grouping of the monthly cost CSV: the first eight.
     pub const COST: &'static [Dimension] = Self::ALL.split_at(8).0;
 
     /// The column's name.
@@ -90,12 +102,22 @@ impl Dimension {
             Dimension::Session => "session_id",
             Dimension::Tool => "tool",
             Dimension::McpServer => "mcp_server",
+            Dimension::Thread => "thread_id",
+            Dimension::ThreadKind => "thread_kind",
+            Dimension::Label(column) => column,
         }
     }
 
-    /// Reads a name as a user writes it; `session` is short for `session_id`.
+    /// Reads a name as a user writes it; `session` and `thread` are short for their ids. The name of a label stays in memory.
     pub fn parse(name: &str) -> Option<Self> {
-        let name = if name == "session" { "session_id" } else { name };
+        if name.strip_prefix(LABEL).is_some_and(|label| !label.is_empty()) {
+            return Some(Dimension::Label(name.to_string().leak()));
+        }
+        let name = match name {
+            "session" => "session_id",
+            "thread" => "thread_id",
+            name => name,
+        };
         Self::ALL.iter().copied().find(|d| d.name() == name)
     }
 }
@@ -244,6 +266,9 @@ impl<'b> Grouped<'b> {
             Dimension::Session => session.session,
             Dimension::Tool => tool.unwrap_or(""),
             Dimension::McpServer => tool.map_or("", mcp_server),
+            Dimension::Thread => of.thread,
+            Dimension::ThreadKind => of.kind,
+            Dimension::Label(column) => Labels::read(of.labels, &column[LABEL.len()..]).unwrap_or(""),
             other => of.values[Dimension::COST.iter().position(|c| c == other).unwrap_or(0)],
         };
         let parts = || self.by.iter().map(value).chain([of.status, of.class, of.corrects]);
@@ -354,30 +379,4 @@ fn all_columns(bucket: Bucket, by: &[Dimension], converter: Option<&Converter>) 
         columns.extend(names.map(|(name, title)| Column { name, title: Some(title), kind: Kind::Count }));
     }
     columns
-}
-
-/// What reports by tool add.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tools {
-    failures: i64,
-    unknown: i64,
-    duration_ms: i64,
-}
-
-impl Tools {
-    fn add(&mut self, row: &ToolRow<'_>) {
-        *self = self.plus(Tools { failures: row.failures, unknown: row.unknown, duration_ms: row.duration_ms });
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Tools {
-            failures: self.failures + other.failures,
-            unknown: self.unknown + other.unknown,
-            duration_ms: self.duration_ms + other.duration_ms,
-        }
-    }
-
-    fn cells(self) -> [Cell; 3] {
-        [self.failures, self.unknown, self.duration_ms].map(Cell::Count)
-    }
 }

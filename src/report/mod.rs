@@ -1,6 +1,9 @@
 //! Rows of reports, and their bytes in each format. Pure: rollups (and for one session facts and lines) in, bytes out.
 
+pub mod billing;
+mod books;
 pub mod chargeback;
+mod content;
 mod converted;
 mod coverage;
 mod days;
@@ -9,16 +12,21 @@ mod explain;
 pub mod focus;
 pub mod format;
 mod grouped;
+mod listing;
 mod measures;
 mod sessions;
 mod show;
 mod suggest;
 mod table;
+mod tools;
 
+pub use books::books;
+pub use content::contents;
 pub use converted::CurrencyNote;
 pub use decided::decided;
 pub use explain::explain;
 pub use grouped::{Bucket, Dimension, Grouped};
+pub use listing::Listing;
 pub use sessions::Sessions;
 pub use show::show;
 pub use suggest::Suggest;

@@ -4,7 +4,7 @@ use super::Range;
 use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use crate::model::{Coverage, Keys, SessionRollup, Timestamp, TurnRow};
+use crate::model::{Coverage, Keys, SessionRollup, Timestamp, TurnRow, UnmeteredRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A session report in the making: the sessions that started, had a turn, a response or a tool call in the range, with what
@@ -59,9 +59,9 @@ impl Sessions {
         let mut row = head(session, &keys);
         row.extend(measures.cells());
         row.extend(extra.map(Cell::Count));
-        let unmetered = session.unmetered_by_model;
+        let unmetered = unmetered_by_model(session);
         let is_shown = started && !unmetered.is_empty();
-        row.push(if is_shown { Cell::Text(unmetered.to_string()) } else { Cell::Missing });
+        row.push(if is_shown { Cell::Text(unmetered) } else { Cell::Missing });
         self.rows.push((session.started, session.session.to_string(), row));
     }
 
@@ -83,6 +83,15 @@ impl Sessions {
             coverage: self.coverage,
         }
     }
+}
+
+/// For example `gpt-5.5: 2, named 6006 tokens; gpt-6: 1`; empty if all requests brought usage.
+fn unmetered_by_model(session: &SessionRollup<'_>) -> String {
+    let text = |row: &UnmeteredRow<'_>| {
+        let named = if row.named > 0 { format!(", named {} tokens", row.named) } else { String::new() };
+        format!("{}: {}{named}", row.model, row.attempts)
+    };
+    session.unmetered.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 const HEAD: [(&str, Option<&str>); 13] = [

@@ -6,7 +6,7 @@ use crate::model::{Line, SessionFact, Sums, TurnCostFact, Unit};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Describes a session with its lines. Prompts, arguments and output are not known to the program, so they cannot appear.
+/// Describes a session with its lines. Prompts, arguments and output are no part of a session, so they cannot appear.
 ///
 /// `shares` are what its tool calls cost: the index of a call, and its part of the response that asked for it.
 pub fn show(session: &SessionFact, lines: &[Line], shares: &BTreeMap<usize, Sums>) -> String {

@@ -37,7 +37,7 @@ pub enum Cell {
     Count(i64),
     /// Pico-units.
     Amount(i128),
-    /// Pico-units that are whole cents, shown as such.
+    /// Pico-units of whole cents, which are written with two digits.
     Cents(i128),
 }
 

@@ -1,12 +1,13 @@
 //! What the sink does besides answering, on a thread with a connection of its own: it applies the journal once the store can be
 //! written again, reads on in spool and transcripts, and does what the store puts off. Its transactions are short, and it takes turns with the writer.
 
+use super::forward::{Noting, Touched};
 use super::report::{Reporter, Warning};
 use super::writer::Turn;
-use crate::collect::Follower;
+use crate::collect::{Follower, Keeping};
 use crate::model::{Day, Observation};
 use crate::store::later::Opener;
-use crate::store::{Appended, Batch, Cursor, PIECE, Store, is_busy, journal};
+use crate::store::{Appended, Batch, Cursor, PIECE, Purge, Store, is_busy, journal};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ pub struct Background {
 pub struct Follow {
     /// CODEX_HOME folders, besides those that the store knows of.
     pub codex_homes: Vec<PathBuf>,
-    /// The name of the user that this process runs as.
-    pub os_user: String,
+    /// What is kept of what is read.
+    pub keeping: Keeping,
 }
 
 /// The running thread. Dropping it ends the thread after its transaction, and waits for that.
@@ -62,11 +63,20 @@ impl Drop for Running {
 }
 
 impl Background {
-    pub(super) fn start(self, turn: Turn, reporter: Arc<Reporter>) -> anyhow::Result<Running> {
+    pub(super) fn start(
+        self,
+        turn: Turn,
+        touched: Option<Touched>,
+        reporter: Arc<Reporter>,
+    ) -> anyhow::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
-        let store = Polite { store: Box::new(self.open.later()), turn, stop: Arc::clone(&stop) };
+        let store: Box<dyn Store> = match touched {
+            Some(touched) => Box::new(Noting { store: Box::new(self.open.later()), touched }),
+            None => Box::new(self.open.later()),
+        };
+        let store = Polite { store, turn, stop: Arc::clone(&stop) };
         let home = self.home.clone();
-        let follower = self.follow.map(|f| Follower::new(self.home, f.codex_homes, f.os_user));
+        let follower = self.follow.map(|f| Follower::new(self.home, f.codex_homes, f.keeping));
         let mut work = Work { home, store, follower, reporter, busy: 0 };
         let thread = std::thread::Builder::new()
             .name("sink-background".to_string())
@@ -192,5 +202,10 @@ impl Store for Polite {
 
     fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>> {
         self.store.codex_homes()
+    }
+
+    fn purge(&mut self, which: &Purge) -> anyhow::Result<u64> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.purge(which)
     }
 }

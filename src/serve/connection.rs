@@ -127,6 +127,25 @@ async fn attend(door: Door, listener: TcpListener, sink: Arc<Sink>, mut stop: wa
 async fn serve(door: Door, stream: TcpStream, sink: Arc<Sink>, stop: watch::Receiver<bool>) {
     // A small answer must not wait for another one; if the option cannot be set it is only slower.
     let _ = stream.set_nodelay(true);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &sink.options.tls {
+        let acceptor = match door {
+            Door::Http => tls.http(),
+            #[cfg(feature = "grpc")]
+            Door::Grpc => tls.grpc(),
+        };
+        let greeted = tokio::time::timeout(sink.options.header_timeout, acceptor.accept(stream)).await;
+        // Who does not speak TLS, or has no certificate that is known, has been told so by an alert.
+        let Ok(Ok(stream)) = greeted else { return };
+        return speak(door, stream, sink, stop).await;
+    }
+    speak(door, stream, sink, stop).await;
+}
+
+async fn speak<S>(door: Door, stream: S, sink: Arc<Sink>, stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let pulse = Arc::new(Pulse::new(door.greeting()));
     let io = TokioIo::new(Watched { stream, pulse: Arc::clone(&pulse) });
     match door {
@@ -281,12 +300,12 @@ impl Drop for Busy {
 }
 
 /// A stream that tells its pulse when bytes come.
-struct Watched {
-    stream: TcpStream,
+struct Watched<S> {
+    stream: S,
     pulse: Arc<Pulse>,
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
@@ -297,7 +316,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

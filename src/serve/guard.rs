@@ -1,9 +1,10 @@
 //! Who may ask. A web page must not reach the sink through the user's browser, nor another user through the port.
 
-use super::Auth;
+use super::{Auth, Credential};
 use hyper::Version;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::http::request::Parts;
+use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use subtle::ConstantTimeEq;
 
@@ -71,13 +72,38 @@ pub(super) fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) || headers.get_all("sec-fetch-site").iter().any(|site| site != "none")
 }
 
-/// Whether the request has the token, compared in a time that does not depend on where they differ.
-pub(super) fn is_authorized(auth: &Auth, headers: &HeaderMap) -> bool {
-    let Auth::Token(token) = auth else { return true };
+/// Who is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// The name of the credential that was shown; none is that of the sink's own token, or of nobody.
+    pub credential: Option<String>,
+}
+
+/// Who the request is of, if it may be let in. Tokens are compared in a time that does not depend on where they differ, nor on
+/// which of them it is.
+pub(super) fn caller(auth: &Auth, credentials: &[Credential], headers: &HeaderMap) -> Option<Caller> {
+    let given = bearer(headers);
+    let of = |given: &[u8]| {
+        let hash = Sha256::digest(given);
+        let found = credentials.iter().fold(None, |found, credential| {
+            if bool::from(credential.sha256[..].ct_eq(&hash[..])) { Some(credential) } else { found }
+        });
+        found.map(|credential| credential.name.clone())
+    };
+    let credential = given.and_then(of);
+    let own = match auth {
+        Auth::None => true,
+        Auth::Token(token) => given.is_some_and(|given| bool::from(given.ct_eq(token.as_bytes()))),
+    };
+    (own || credential.is_some()).then_some(Caller { credential })
+}
+
+/// The one token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let (Some(given), None) = (given.next(), given.next()) else { return false };
-    let Some((scheme, given)) = given.as_bytes().split_at_checked("Bearer ".len()) else { return false };
-    scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(token.as_bytes()))
+    let (Some(given), None) = (given.next(), given.next()) else { return None };
+    let (scheme, given) = given.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(given)
 }
 
 #[cfg(test)]
@@ -163,7 +189,7 @@ mod tests {
         let given = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            is_authorized(&auth, &headers)
+            caller(&auth, &[], &headers).is_some()
         };
         assert!(given("Bearer secret") && given("bearer secret"));
         for bad in
@@ -174,8 +200,33 @@ mod tests {
         let mut twice = HeaderMap::new();
         twice.append(AUTHORIZATION, "Bearer secret".parse().unwrap());
         twice.append(AUTHORIZATION, "Bearer other".parse().unwrap());
-        assert!(!is_authorized(&auth, &twice) && !is_authorized(&auth, &HeaderMap::new()));
-        assert!(is_authorized(&Auth::None, &HeaderMap::new()));
+        let is_let_in = |auth: &Auth, headers: &HeaderMap| caller(auth, &[], headers).is_some();
+        assert!(!is_let_in(&auth, &twice) && !is_let_in(&auth, &HeaderMap::new()));
+        assert!(is_let_in(&Auth::None, &HeaderMap::new()));
         assert!(!format!("{auth:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_credential_is_known_by_the_hash_of_its_token() {
+        let credential =
+            |name: &str, token: &str| Credential { name: name.into(), sha256: Sha256::digest(token).into() };
+        let known = [credential("a", "token of a"), credential("b", "token of b")];
+        let of = |auth: &Auth, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            caller(auth, &known, &headers).map(|caller| caller.credential)
+        };
+        let own = Auth::Token("secret".into());
+        assert_eq!(of(&own, "Bearer token of a"), Some(Some("a".into())));
+        assert_eq!(of(&own, "Bearer token of b"), Some(Some("b".into())));
+        assert_eq!((of(&own, "Bearer secret"), of(&own, "Bearer token of c")), (Some(None), None));
+        assert_eq!(of(&own, "Bearer a"), None, "a name is no token");
+        let hash: String = known[0].sha256.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(of(&own, &format!("Bearer {hash}")), None, "nor is a hash");
+        // Where anyone may send, who shows a token is known by it.
+        assert_eq!(
+            (of(&Auth::None, "Bearer token of b"), of(&Auth::None, "Bearer x")),
+            (Some(Some("b".into())), Some(None))
+        );
     }
 }

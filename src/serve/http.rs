@@ -1,5 +1,6 @@
 //! One OTLP/HTTP request, from its head to its answer. Every answer has the form that the protocol demands.
 
+use super::guard::Caller;
 use super::intake::{self, Message, Signal};
 use super::refusal::Refusal;
 use super::{Sink, body};
@@ -42,24 +43,28 @@ async fn serve(
     encoding: Option<Encoding>,
 ) -> Result<(Signal, Vec<u8>), Refusal> {
     let (head, body) = request.into_parts();
-    let signal = admit(sink, &head)?;
+    let (signal, caller) = admit(sink, &head)?;
     let unknown = "the content type must be application/x-protobuf or application/json";
     let encoding = encoding.ok_or_else(|| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unknown))?;
     let gzip = body::is_gzip(&head.headers)?;
     if signal != Signal::Logs {
         // Nothing of these is kept; they are taken because an exporter that is refused tells its user nothing useful.
-        body::read(body, &sink.options, false).await?;
+        let keep = sink.forward.is_some();
+        let bytes = body::read(body, &sink.options, keep).await?;
+        if keep {
+            intake::pass_on(sink, signal, encoding, gzip, Bytes::from(bytes)).await;
+        }
         return Ok((signal, otlp::success(encoding)));
     }
     let announced = body.size_hint().upper().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let room = body::reserve(sink, announced.unwrap_or(sink.options.max_wire_bytes), gzip).await?;
     let bytes = Bytes::from(body::read(body, &sink.options, true).await?);
     let message = Message { bytes, encoding, gzip, room };
-    Ok((signal, intake::take_logs(sink, message, intake::client(&head.headers)).await?))
+    Ok((signal, intake::take_logs(sink, message, intake::client(sink, &head.headers, caller)).await?))
 }
 
 /// Everything that is decided by the head alone, before a byte of the body is read.
-fn admit(sink: &Sink, head: &Parts) -> Result<Signal, Refusal> {
+fn admit(sink: &Sink, head: &Parts) -> Result<(Signal, Caller), Refusal> {
     intake::check_caller(sink, head)?;
     let signal = match head.uri.path() {
         "/v1/logs" => Signal::Logs,
@@ -70,8 +75,7 @@ fn admit(sink: &Sink, head: &Parts) -> Result<Signal, Refusal> {
     if head.method != Method::POST {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only POST is supported").with(ALLOW, "POST"));
     }
-    intake::check_token(sink, &head.headers)?;
-    Ok(signal)
+    Ok((signal, intake::check_token(sink, &head.headers)?))
 }
 
 /// The encoding by the content type; parameters and case do not matter.

@@ -1,5 +1,7 @@
 //! What both doors do with a request: who sent it, what is in it, and that it is on disk before it is answered.
 
+use super::forward::Parcel;
+use super::guard::Caller;
 use super::refusal::Refusal;
 use super::report::Warning;
 use super::{Sink, body, guard};
@@ -42,24 +44,26 @@ pub(super) fn check_caller(sink: &Sink, head: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses who has no token, and warns the user: Codex does not.
-pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<(), Refusal> {
-    if guard::is_authorized(&sink.options.auth, headers) {
-        return Ok(());
+/// Refuses who has no token, and warns the user: Codex does not. Says whose it is.
+pub(super) fn check_token(sink: &Sink, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    if let Some(caller) = guard::caller(&sink.options.auth, &sink.options.credentials, headers) {
+        return Ok(caller);
     }
     sink.reporter.warn(Warning::Unauthorized, 1, "");
     Err(Refusal::new(StatusCode::UNAUTHORIZED, "the token is missing or wrong").with(WWW_AUTHENTICATE, "Bearer"))
 }
 
-/// What the headers, or the metadata, say of the records.
-pub(super) fn client(headers: &HeaderMap) -> ClientHeaders {
+/// What the headers, or the metadata, say of the records, and the token that they came with.
+pub(super) fn client(sink: &Sink, headers: &HeaderMap, caller: Caller) -> ClientHeaders {
     let text = headers.get("x-team").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    ClientHeaders { team: text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string) }
+    let team = text.map(str::trim).filter(|team| !team.is_empty()).map(str::to_string);
+    ClientHeaders { team, credential: caller.credential, users: sink.options.users.clone() }
 }
 
 /// Decodes logs and stores them. Returns the answer once they are on disk.
 pub(super) async fn take_logs(sink: &Sink, message: Message, client: ClientHeaders) -> Result<Vec<u8>, Refusal> {
     let Message { bytes, encoding, gzip, room } = message;
+    let onward = sink.forward.as_ref().map(|_| bytes.clone());
     let Decoded { observations, rejected, rejected_why, counters } =
         decode(sink, bytes, gzip, encoding, client).await?;
     drop(room);
@@ -72,7 +76,27 @@ pub(super) async fn take_logs(sink: &Sink, message: Message, client: ClientHeade
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written");
         return Err(refusal.with(RETRY_AFTER, "5"));
     }
+    if let Some(body) = onward {
+        pass_on(sink, Signal::Logs, encoding, gzip, body).await;
+    }
     Ok(otlp::logs_response(encoding, rejected, rejected_why.as_deref()))
+}
+
+/// Puts a request into the queue of what is passed on. That it could not be is told, and no reason to refuse it.
+pub(super) async fn pass_on(sink: &Sink, signal: Signal, encoding: Encoding, gzip: bool, body: Bytes) {
+    let Some(queue) = sink.forward.clone() else { return };
+    let signal = match signal {
+        Signal::Logs => "logs",
+        Signal::Traces => "traces",
+        Signal::Metrics => "metrics",
+    };
+    let content_type = match encoding {
+        Encoding::Json => "application/json",
+        Encoding::Protobuf => "application/x-protobuf",
+    };
+    let parcel = Parcel { signal, content_type, gzip, body: body.into() };
+    // A disk that is slow must not hold up other requests.
+    let _ = tokio::task::spawn_blocking(move || queue.put(&parcel)).await;
 }
 
 async fn decode(

@@ -8,6 +8,8 @@
 //! - `body`: reads and inflates within limits
 //! - `writer`: the thread that owns the store and commits waiting requests together
 //! - `background`: a thread that empties the journal and reads on in spool and transcripts
+//! - `forward`: passes on what came, and what it costs
+//! - `tls`: encrypted doors
 //! - `report`: counts, and the warnings that the user gets to see
 //!
 //! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a
@@ -16,6 +18,7 @@
 mod background;
 mod body;
 mod connection;
+mod forward;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod guard;
@@ -23,13 +26,19 @@ mod http;
 mod intake;
 mod refusal;
 mod report;
+#[cfg(feature = "tls")]
+mod tls;
 mod writer;
 
 pub use background::{Background, Follow};
+pub use forward::{Costs, Deliver, Delivery, Forward, Parcel};
 #[cfg(feature = "grpc")]
 pub use grpc::client::send as send_grpc;
 pub use report::{Event, Stats};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
+use crate::model::Users;
 use crate::store::Store;
 use anyhow::Context as _;
 use connection::Door;
@@ -62,11 +71,22 @@ impl fmt::Debug for Auth {
     }
 }
 
+/// A token that has a name, and of which only the hash is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The name that is kept with what it delivers.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: [u8; 32],
+}
+
 /// How the sink is run. Every limit has a default that Codex 0.169 never comes near.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Who may send.
     pub auth: Auth,
+    /// Others who may send, each known by a token of its own.
+    pub credentials: Vec<Credential>,
     /// Host names and addresses, without a port, by which the sink may be called besides `127.0.0.1`, `[::1]`,
     /// `localhost` and the address it listens on.
     pub allowed_hosts: Vec<String>,
@@ -90,6 +110,13 @@ pub struct Options {
     pub warning_interval: Duration,
     /// The journal, and what is read on meanwhile. Without it what the store does not take is refused with 503.
     pub background: Option<Background>,
+    /// Where requests are passed on to.
+    pub forward: Option<Forward>,
+    /// Both doors speak TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Tls>,
+    /// As whom users are known from here on.
+    pub users: Users,
 }
 
 impl Default for Options {
@@ -97,6 +124,7 @@ impl Default for Options {
         const MIB: usize = 1 << 20;
         Options {
             auth: Auth::None,
+            credentials: Vec::new(),
             allowed_hosts: Vec::new(),
             max_body_bytes: 64 * MIB,
             max_wire_bytes: 16 * MIB,
@@ -108,6 +136,10 @@ impl Default for Options {
             stop_timeout: Duration::from_secs(5),
             warning_interval: Duration::from_secs(60),
             background: None,
+            forward: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            users: Users::Plain,
         }
     }
 }
@@ -129,6 +161,7 @@ struct Sink {
     memory: Arc<Semaphore>,
     writer: Writer,
     reporter: Arc<Reporter>,
+    forward: Option<forward::Queue>,
 }
 
 /// Where the sink listens. The caller binds, so that a port in use is its error to explain.
@@ -242,13 +275,25 @@ fn run<F: Future<Output = ()>>(
         .build()
         .context("the sink's runtime cannot be started")?;
     let reporter = Arc::new(Reporter::new(events, options.warning_interval));
+    let touched = options.forward.as_ref().and_then(|f| f.costs.as_ref()).map(|_| forward::Touched::default());
+    let store: Box<dyn Store> = match &touched {
+        Some(touched) => Box::new(forward::Noting { store, touched: touched.clone() }),
+        None => store,
+    };
     let (writer, thread) = Writer::start(store, options.home(), Arc::clone(&reporter))?;
-    let background = options.background.clone().map(|b| b.start(writer.turn(), Arc::clone(&reporter))).transpose()?;
+    let background = options
+        .background
+        .clone()
+        .map(|b| b.start(writer.turn(), touched.clone(), Arc::clone(&reporter)))
+        .transpose()?;
+    let forward = options.forward.clone().map(|f| f.start(touched, &reporter)).transpose()?;
+    let (queue, forwarding) = forward.unzip();
     let sink = Arc::new(Sink {
         hosts: guard::Hosts::new(&addresses, &options.allowed_hosts),
         memory: Arc::new(Semaphore::new(options.max_memory_bytes.div_ceil(1024))),
         writer: writer.clone(),
         reporter: Arc::clone(&reporter),
+        forward: queue,
         options,
     });
     let served = runtime.block_on(async {
@@ -260,6 +305,7 @@ fn run<F: Future<Output = ()>>(
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(background);
+    drop(forwarding);
     writer.stop();
     let flushed = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the sink's writer panicked")));
     reporter.flush();

@@ -38,6 +38,12 @@ pub struct Stats {
     pub commits: u64,
     /// New observations that were read from spool and transcripts in the background.
     pub followed: u64,
+    /// Requests that were passed on.
+    pub forwarded: u64,
+    /// Requests that could not be queued, or that the other end refused for ever.
+    pub not_forwarded: u64,
+    /// Responses whose cost was passed on.
+    pub costs_forwarded: u64,
 }
 
 /// A warning. The text of each is one sentence for the user.
@@ -83,6 +89,13 @@ pub enum Event {
         /// What the system said.
         why: String,
     },
+    /// Telemetry could not be passed on; unless it says otherwise it waits in the queue.
+    Forward {
+        /// How often since the last warning.
+        times: u64,
+        /// What was wrong the last time.
+        why: String,
+    },
 }
 
 impl fmt::Display for Event {
@@ -102,6 +115,7 @@ impl fmt::Display for Event {
                 write!(f, "reading on in the background failed ({times} times), and is tried again: {why}")
             }
             Event::Rejected { records, why } => write!(f, "{records} log records could not be read: {why}"),
+            Event::Forward { times, why } => write!(f, "telemetry could not be passed on ({times} times): {why}"),
             Event::AcceptFailed { times, why } => write!(f, "connections cannot be taken ({times} times): {why}"),
         }
     }
@@ -116,15 +130,17 @@ pub(super) enum Warning {
     Background,
     Rejected,
     AcceptFailed,
+    Forward,
 }
 
-const WARNINGS: [Warning; 6] = [
+const WARNINGS: [Warning; 7] = [
     Warning::Unauthorized,
     Warning::StoreFailed,
     Warning::Journaled,
     Warning::Background,
     Warning::Rejected,
     Warning::AcceptFailed,
+    Warning::Forward,
 ];
 
 /// What has been counted since the last warning of a kind.
@@ -216,6 +232,7 @@ impl Inner {
             Warning::Background => Event::Background { times: count, why },
             Warning::Rejected => Event::Rejected { records: count, why },
             Warning::AcceptFailed => Event::AcceptFailed { times: count, why },
+            Warning::Forward => Event::Forward { times: count, why },
         });
     }
 }

@@ -1,6 +1,6 @@
 //! A store that need not be there yet: it is opened when it is first used, and again after it failed.
 
-use super::{Appended, Batch, Cursor, Store, is_busy};
+use super::{Appended, Batch, Cursor, Purge, Store, is_busy};
 use crate::model::Observation;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -86,5 +86,9 @@ impl Store for Later {
 
     fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>> {
         self.with(|store| store.codex_homes())
+    }
+
+    fn purge(&mut self, which: &Purge) -> anyhow::Result<u64> {
+        self.with(|store| store.purge(which))
     }
 }

@@ -1,14 +1,16 @@
 //! Where observations are kept. A small trait in plain types, so that engines can differ in everything else.
 
+mod bills;
 mod cache;
 pub mod journal;
 pub mod later;
 pub mod spool;
 pub mod sqlite;
 
+pub use bills::Bills;
 pub use cache::{Cache, Mark, Seen};
 
-use crate::model::Observation;
+use crate::model::{Content, Observation, ThreadId, Timestamp};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +48,19 @@ pub struct Batch {
     pub counters: BTreeMap<String, u64>,
     /// CODEX_HOME folders that were learned of.
     pub codex_homes: Vec<PathBuf>,
+    /// Contents that the user wants kept; those that were stored once are left as they are, also if they are purged.
+    pub contents: Vec<Content>,
+}
+
+/// Which contents are taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purge {
+    /// All of them.
+    All,
+    /// Those from before this moment.
+    Before(Timestamp),
+    /// Those of these threads.
+    Threads(Vec<ThreadId>),
 }
 
 impl Batch {
@@ -56,6 +71,7 @@ impl Batch {
             && self.forget.is_empty()
             && self.counters.is_empty()
             && self.codex_homes.is_empty()
+            && self.contents.is_empty()
     }
 
     /// Adds to a counter.
@@ -88,6 +104,7 @@ impl Batch {
             self.count(&name, n);
         }
         self.codex_homes.extend(other.codex_homes);
+        self.contents.extend(other.contents);
     }
 }
 
@@ -167,4 +184,14 @@ pub trait Store: Send {
 
     /// The CODEX_HOME folders learned of.
     fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>>;
+
+    /// What is kept of what was said and done in threads, in the order of time.
+    fn contents(&self, _threads: &[ThreadId]) -> anyhow::Result<Vec<Content>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes contents away, for ever; returns how many.
+    fn purge(&mut self, _which: &Purge) -> anyhow::Result<u64> {
+        Ok(0)
+    }
 }

@@ -199,3 +199,37 @@ fn enormous_durations_break_no_report() {
     let _ = env.run(&["report", "monthly", "--by", "tool"]).ok();
     let _ = env.run(&["report", "session"]).ok();
 }
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let env = TestEnv::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = env.run(&["completions", shell]).ok().stdout;
+        assert!(script.contains("chargeback") && script.contains("no-import"), "{shell}");
+    }
+    let folder = env.work().join("man1");
+    let _ = env.run(&["man", "--out", folder.to_str().unwrap()]).ok();
+    for page in ["codex-tally", "codex-tally-report-monthly", "codex-tally-ledger-seal", "codex-tally-serve"] {
+        let text = std::fs::read_to_string(folder.join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(".SH SYNOPSIS") && text.contains("Example"), "{page}");
+    }
+}
+
+#[test]
+fn colours_and_talk_are_the_users_choice() {
+    let env = TestEnv::new();
+    let plain = env.run(&["prices", "list"]).ok().stdout;
+    assert!(!plain.contains('\x1b'), "no terminal, no colours");
+    let colourful = env.run(&["prices", "list", "--color", "always"]).ok().stdout;
+    let stripped =
+        ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[33m"].iter().fold(colourful.clone(), |t, c| t.replace(c, ""));
+    assert_eq!(stripped, plain);
+    assert!(colourful.contains("\x1b[1m"));
+    // A CSV is for machines, whatever was asked for.
+    let csv = env.run(&["report", "monthly", "--format", "csv", "--color", "always"]).ok();
+    assert!(!csv.stdout.contains('\x1b') && csv.stderr.contains("seen by"), "{csv}");
+    let quiet = env.run(&["--quiet", "report", "monthly", "--format", "csv"]).ok();
+    assert_eq!(quiet.stderr, "");
+    let wrong = env.run(&["-q", "show", "nothing"]).fails(1);
+    assert!(wrong.stderr.starts_with("error:"), "errors are always said: {wrong}");
+}

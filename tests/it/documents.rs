@@ -5,17 +5,22 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/billing.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
     "docs/currency.md",
     "docs/focus.md",
+    "docs/operations.md",
     "docs/prices.md",
+    "docs/privacy.md",
     "docs/scenarios.md",
+    "docs/security.md",
+    "docs/service.md",
     "docs/teams.md",
     "examples/worked-month/README.md",
     "hooks/config.toml",
@@ -37,7 +42,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 6] = ["report", "prices", "observations", "ledger", "attribution", "export"];
+const GROUPS: [&str; 8] = ["billing", "report", "prices", "observations", "ledger", "attribution", "service", "export"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -86,6 +91,9 @@ fn every_command_has_help_with_an_example() {
     let commands = [
         "hook",
         "serve",
+        "service install",
+        "service remove",
+        "service print",
         "import",
         "sync",
         "observations export",
@@ -105,11 +113,24 @@ fn every_command_has_help_with_an_example() {
         "ledger explain",
         "attribution test",
         "attribution suggest",
+        "billing import",
+        "billing list",
+        "billing allocate",
+        "billing remove",
+        "billing fetch usage",
+        "billing fetch costs",
+        "billing fetch workspace",
+        "reconcile",
         "prices show",
         "prices list",
         "prices check",
         "prices update",
+        "backup",
+        "restore",
+        "purge",
         "demo",
+        "completions",
+        "man",
     ];
     for command in commands {
         let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();

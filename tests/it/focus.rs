@@ -168,19 +168,18 @@ fn check(rows: &[Row], period: &str) {
 #[track_caller]
 fn check_values(row: &Row, period: &str) {
     for (column, allowed) in [
-        ("ChargeCategory", &["Usage", "Adjustment"][..]),
+        ("ChargeCategory", &["Usage", "Adjustment", "Purchase", "Tax"][..]),
         ("ChargeClass", &["", "Correction"]),
-        ("ChargeFrequency", &["Usage-Based"]),
+        ("ChargeFrequency", &["Usage-Based", "Recurring", "One-Time"]),
         ("PricingCategory", &["", "Standard"]),
-        ("BillingCurrency", &["USD"]),
-        ("PricingCurrency", &["USD", "Credits"]),
+        ("BillingCurrency", &["USD", "EUR"]),
+        ("PricingCurrency", &["USD", "EUR", "Credits"]),
         ("ServiceCategory", &["AI and Machine Learning"]),
         ("ServiceSubcategory", &["Generative AI"]),
-        ("PricingUnit", &["", "Tokens", "Requests", "Responses"]),
+        ("PricingUnit", &["", "Tokens", "Requests", "Responses", "Charges"]),
         ("SubAccountType", &["", "Team"]),
         ("CommitmentDiscountStatus", &[""]),
-        ("InvoiceId", &[""]),
-        ("x_CostBasis", &["list", "credits", "unpriced", "none"]),
+        ("x_CostBasis", &["list", "credits", "unpriced", "none", "billed"]),
         ("x_TokenType", &["", "input", "cached_input", "cache_write", "output"]),
     ] {
         assert!(allowed.contains(&row[column].as_str()), "{column}: {row:?}");
@@ -249,6 +248,7 @@ fn check_nulls(row: &Row) {
 
 #[track_caller]
 fn check_products(row: &Row) {
+    let is_covered = !row["x_BilledCostBasis"].is_empty();
     for (price, cost) in [
         ("ListUnitPrice", "ListCost"),
         ("ContractedUnitPrice", "ContractedCost"),
@@ -256,10 +256,18 @@ fn check_products(row: &Row) {
     ] {
         let Some((unit, quantity)) = number(row, price).zip(number(row, "PricingQuantity")) else { continue };
         assert!(unit >= 0, "{row:?}");
+        if is_covered && row["PricingCurrency"] != "Credits" && cost == "PricingCurrencyEffectiveCost" {
+            continue;
+        }
         assert_eq!(unit * (quantity / ONE), number(row, cost).unwrap(), "{price} x PricingQuantity: {row:?}");
     }
-    assert_eq!(number(row, "BilledCost"), Some(0), "nothing covers it yet");
-    assert_eq!(number(row, "EffectiveCost"), number(row, "ContractedCost"), "{row:?}");
+    if is_covered {
+        assert_eq!(number(row, "EffectiveCost"), number(row, "BilledCost"), "{row:?}");
+    } else {
+        assert_eq!(number(row, "BilledCost"), Some(0), "nothing covers it");
+        assert_eq!(number(row, "EffectiveCost"), number(row, "ContractedCost"), "{row:?}");
+        assert!(row["InvoiceId"].is_empty(), "{row:?}");
+    }
     for column in ["PricingQuantity", "ConsumedQuantity", "x_UnpricedTokens"] {
         assert!(number(row, column).is_none_or(|n| n % ONE == 0), "{column}: {row:?}");
     }
@@ -511,4 +519,65 @@ fn accounts_have_the_names_of_the_configuration() {
         assert_eq!((row["BillingAccountId"].as_str(), row["BillingAccountName"].as_str()), ("org-1", "Acme, Inc."));
         assert_eq!((row["ServiceProviderName"].as_str(), row["HostProviderName"].as_str()), ("OpenAI", "OpenAI"));
     }
+}
+
+/// Two teams on the API, and what was billed for them: usage with a discount and a tax on one invoice, seats on others.
+pub fn billed_month() -> (TestEnv, String) {
+    let env = TestEnv::new().billed_by_the_api();
+    let rule = |folder: &str, team: &str| format!("[[rule]]\ndirectory = \"/home/dev/{folder}\"\nteam = \"{team}\"\n");
+    std::fs::write(env.home().join("teams.toml"), rule("a", "search") + &rule("b", "platform")).unwrap();
+    for (n, folder, input) in [(1, "a", 1_000), (2, "b", 5_000), (3, "b", 1_234)] {
+        let transcript = Transcript::new(n);
+        let text = (transcript.head() + &transcript.record(input)).replace("code/api-gateway", folder);
+        std::fs::write(transcript.path(&env), text).unwrap();
+    }
+    let invoices = "invoice,line,kind,from,to,account,channel,description,quantity,unit,amount,currency,credits,email\n\
+        INV-1,1,usage,2026-11-01,2026-11-30,org-acme,api,API usage,,,0.03,USD,,\n\
+        INV-1,2,discount,2026-11-01,2026-11-30,org-acme,api,Volume discount,,,-0.01,USD,,\n\
+        INV-1,3,tax,2026-11-01,2026-11-30,org-acme,api,VAT,,,0.02,USD,,\n\
+        INV-2,1,seat,2026-11-01,2026-11-30,acme,,Business seats,4,seats,100.00,USD,,\n\
+        INV-3,1,usage,2026-11-01,2026-11-30,org-acme-eu,api,API usage,,,7.00,EUR,,\n";
+    std::fs::write(env.work().join("invoices.csv"), invoices).unwrap();
+    let _ = env.run(&["billing", "import", "invoices.csv"]).ok();
+    let csv = export(&env, "2026-11", &[]);
+    (env, csv)
+}
+
+#[test]
+fn what_was_billed_is_in_the_rows_to_the_last_unit() {
+    let (env, csv) = billed_month();
+    let all = rows(&csv);
+    check(&all, "2026-11");
+    let invoice = |id: &str| sum(all.iter().filter(|row| row["InvoiceId"] == id), "BilledCost");
+    let cents = |n: i128| n * 10_000_000_000;
+    assert_eq!(["INV-1", "INV-2", "INV-3"].map(invoice), [cents(4), cents(10_000), cents(700)]);
+    let listed: Vec<&Row> = all.iter().filter(|row| row["x_CostBasis"] == "list").collect();
+    assert!(listed.iter().all(|row| row["x_BilledCostBasis"] == "allocated" && row["InvoiceId"] == "INV-1"));
+    assert_eq!(sum(listed.iter().copied(), "BilledCost"), cents(2), "usage less the discount, on the usage");
+    let totals = env.run(&["report", "monthly", "-p", "2026-11", "--format", "json"]).ok().json()["totals"].clone();
+    let list = totals["list_usd"].as_str().unwrap().replace('.', "").parse::<i128>().unwrap();
+    assert_eq!(sum(listed.iter().copied(), "ListCost"), list);
+    // Each row has its part by list cost, none a whole unit off.
+    for row in &listed {
+        let off = number(row, "BilledCost").unwrap() * list - cents(2) * number(row, "ListCost").unwrap();
+        assert!(off.abs() < 3 * list, "{row:?}");
+    }
+    let category = |name: &str| all.iter().filter(|row| row["ChargeCategory"] == name).collect::<Vec<_>>();
+    let (taxes, seats) = (category("Tax"), category("Purchase"));
+    assert_eq!(
+        (sum(taxes.iter().copied(), "BilledCost"), sum(seats.iter().copied(), "ListCost")),
+        (cents(2), cents(10_000))
+    );
+    assert!(taxes.iter().all(|row| row["PricingQuantity"].is_empty() && row["SkuId"].is_empty()), "{taxes:?}");
+    assert!(
+        seats.iter().all(|row| row["ChargeDescription"].contains("idle")),
+        "nobody logs in with ChatGPT: {seats:?}"
+    );
+    let eur: Vec<_> = all.iter().filter(|row| row["BillingCurrency"] == "EUR").collect();
+    assert!(
+        eur.iter().all(|row| row["ChargeCategory"] == "Adjustment" && row["ListCost"] == "0.000000000000"),
+        "{eur:?}"
+    );
+    let accounts: BTreeSet<_> = all.iter().map(|row| row["BillingAccountId"].as_str()).collect();
+    assert_eq!(accounts, BTreeSet::from(["acme", "openai-api"]), "the API has two accounts: none is chosen");
 }

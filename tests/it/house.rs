@@ -111,8 +111,11 @@ fn direction(file: &File) -> Vec<String> {
 fn fences(file: &File) -> Vec<String> {
     let fence: [(&str, &[&str]); 3] = [
         ("src/store/sqlite/", &["rusqlite"]),
-        ("src/serve/", &["tokio", "axum", "hyper", "hyper_util", "http_body_util", "tower_service", "tonic"]),
-        ("src/remote/", &["reqwest", "rustls"]),
+        (
+            "src/serve/",
+            &["tokio", "axum", "hyper", "hyper_util", "http_body_util", "tower_service", "tonic", "tokio_rustls"],
+        ),
+        ("src/remote/", &["reqwest"]),
     ];
     let outside = fence.iter().filter(|(home, _)| !file.path.starts_with(home));
     let mut found: Vec<String> = outside
@@ -120,6 +123,11 @@ fn fences(file: &File) -> Vec<String> {
         .flat_map(|(home, name)| words(&file.live, name).into_iter().map(move |at| (at, home, name)))
         .map(|(at, home, name)| file.at(at, &format!("only {home} names {name}")))
         .collect();
+    // Both ends of an encrypted connection.
+    if !["src/remote/", "src/serve/"].iter().any(|home| file.path.starts_with(home)) {
+        found
+            .extend(words(&file.live, "rustls").into_iter().map(|at| file.at(at, "only serve and remote name rustls")));
+    }
     if file.path != "src/cli/out.rs" {
         for print in ["println", "eprintln", "print", "eprint"] {
             let uses = words(&file.live, print).into_iter().filter(|at| file.live[at + print.len()..].starts_with('!'));

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
 mod attribution;
+mod billing;
 mod cache;
 mod chargeback;
 mod command_line;
 mod company;
+mod costs;
+mod credentials;
 mod currency;
 mod demo;
 mod documents;
@@ -15,6 +18,8 @@ mod explain;
 mod focus;
 mod follow;
 mod forks;
+#[cfg(feature = "remote")]
+mod forward;
 mod generated;
 #[cfg(feature = "grpc")]
 mod grpc;
@@ -26,16 +31,22 @@ mod observations;
 mod otlp;
 mod price_update;
 mod prices;
+mod privacy;
 mod properties;
 mod real_codex;
 mod reference;
 mod replay;
 mod reports;
 mod seals;
+mod security;
+mod service;
 mod sink;
 mod store;
 mod support;
 mod teams;
+#[cfg(all(feature = "tls", feature = "grpc"))]
+mod tls;
 mod transcripts;
 mod unknown;
+mod upkeep;
 mod worked_month;

@@ -73,7 +73,7 @@ fn a_session_of_codex_0_169_is_read() {
 
 #[test]
 fn the_context_says_who_it_was_without_a_time() {
-    let headers = ClientHeaders { team: Some("platform-header".into()) };
+    let headers = ClientHeaders { team: Some("platform-header".into()), ..ClientHeaders::default() };
     let decoded = decode_json(&fixture("otlp/01_http_json_1.json"), &headers).unwrap();
     let [context] = contexts(&decoded)[..] else { panic!("one process, one context") };
     assert_eq!(context.service.as_deref(), Some("codex_exec"));
@@ -128,7 +128,7 @@ fn nothing_that_was_said_or_done_is_kept() {
 fn both_encodings_give_the_same() {
     for name in ["01_http_json_1", "01_http_json_2", "05_code_mode", "13_turn_cost", "03_subagent_v2"] {
         let json = fixture(&format!("otlp/{name}.json"));
-        let headers = ClientHeaders { team: Some("a".into()) };
+        let headers = ClientHeaders { team: Some("a".into()), ..ClientHeaders::default() };
         let from_protobuf = decode_protobuf(&transcode(&json), &headers).unwrap();
         assert_eq!(from_protobuf, decode_json(&json, &headers).unwrap(), "{name}");
     }

@@ -71,15 +71,54 @@ fn the_contract_stands_beside_the_list_and_providers_are_known() {
 #[test]
 fn a_broken_file_stops_reports_with_its_place() {
     let env = machine();
-    std::fs::write(env.home().join("own.toml"), example().replace("corp-coder", "gpt-5.4")).unwrap();
+    std::fs::write(env.home().join("own.toml"), example().replace("corp-coder", "gpt-5.6")).unwrap();
     std::fs::write(env.home().join("config.toml"), "prices = \"own.toml\"\n").unwrap();
     for args in [&["report", "monthly"][..], &["show", "last"], &["prices", "check"]] {
         let out = env.run(args).fails(1);
-        assert!(out.stderr.contains("own.toml: price book: model gpt-5.4: the built-in list has it"), "{out}");
+        assert!(
+            out.stderr
+                .contains("own.toml: price book: model gpt-5.6: the built-in list has it as a name of gpt-5.6-sol"),
+            "{out}"
+        );
         assert!(out.stdout.is_empty(), "{out}");
     }
     std::fs::remove_file(env.home().join("own.toml")).unwrap();
     assert!(env.run(&["report", "monthly"]).fails(1).stderr.contains("cannot read"));
+}
+
+#[test]
+fn what_the_list_knows_better_by_now_warns_and_changes_nothing() {
+    let env = machine();
+    let before = monthly(&env);
+    let of = |report: &Value, model: &str| {
+        let rows = report["rows"].as_array().unwrap();
+        rows.iter().find(|row| row["model"] == model).unwrap()["list_usd"].clone()
+    };
+    // As a newer version would find it: the list has a period of its own by now.
+    std::fs::write(env.home().join("prices.toml"), example().replace("corp-coder", "gpt-5.4")).unwrap();
+    let says = "prices.toml: gpt-5.4: the usd price from";
+    let out = env.run(&["report", "monthly", "--by", "model", "--format", "json"]).ok();
+    assert!(out.stderr.contains(says) && out.stderr.contains("is passed over: the built-in list has its own"), "{out}");
+    assert_eq!(of(&out.json(), "gpt-5.4"), of(&before, "gpt-5.4"));
+    assert!(env.run(&["show", "last"]).ok().stderr.contains(says));
+    let checked = env.run(&["prices", "check"]).fails(1);
+    assert!(checked.stdout.contains("warning: gpt-5.4: the usd price from"), "{checked}");
+}
+
+#[test]
+fn a_price_file_of_openai_tells_nothing_of_the_channel() {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    let transcript = Transcript::new(1);
+    std::fs::write(transcript.path(&env), transcript.head() + &transcript.record(10_000)).unwrap();
+    let channel = |env: &TestEnv| {
+        let report = env.run(&["report", "monthly", "--by", "channel", "--format", "json"]).ok().json();
+        report["rows"][0]["channel"].clone()
+    };
+    assert_eq!(channel(&env), "unknown");
+    let text = "format = 1\nas_of = \"2026-11-01\"\nprovider = \"OpenAI\"\nproviders = [\"openai\"]\n";
+    std::fs::write(env.home().join("prices.toml"), text).unwrap();
+    assert_eq!(channel(&env), "unknown");
 }
 
 #[test]

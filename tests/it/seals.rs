@@ -413,3 +413,72 @@ mod properties {
         (start(n), start(n + 1))
     }
 }
+
+#[test]
+fn a_line_of_a_sealed_month_tells_what_was_sealed_and_what_corrects_it() {
+    let env = machine();
+    let rules = env.home().join("teams.toml");
+    std::fs::write(&rules, "[[rule]]\nteam = \"platform\"\n").unwrap();
+    respond(&env, 1, "08-31", 1000);
+    let id = Transcript::new(1).thread;
+    let explain = |response: &str| env.run(&["ledger", "explain", &format!("{id}/{response}")]).ok().stdout;
+    assert!(!explain("resp_1000").contains("sealed"));
+    seal(&env, "2026-08");
+    let says = |text: &str, all: &[&str]| all.iter().for_each(|says| assert!(text.contains(says), "{says}\n{text}"));
+    const PRICE: &str =
+        "price   gpt-5.5 from 2026-04-23, standard: input 5, cached 0.5, cache write 5, output 30 a million";
+    says(
+        &explain("resp_1000"),
+        &["  class     usage of 2026-08, sealed\n", "    2026-08 (sealed) usage\n", PRICE, "it is as it was sealed"],
+    );
+    // Another team: what was sealed, what it is now, and the two lines of the next month.
+    std::fs::write(&rules, "[[rule]]\nteam = \"search\"\n").unwrap();
+    says(
+        &explain("resp_1000"),
+        &[
+            "  class     usage of 2026-08, sealed\n",
+            "    2026-09 (open, computed) correction of 2026-08: re-mapped: team platform is now search\n",
+            "owner   team platform, ",
+            "owner   team search, ",
+            "responses -1, input -1,000",
+            "amounts list_usd -0.005030000000",
+            "differs: team was platform, is search",
+        ],
+    );
+    // Late usage, in the month that is sealed with it.
+    respond(&env, 1, "08-30", 4000);
+    let late = "correction of 2026-08: late: not known when its month was sealed\n";
+    says(
+        &explain("resp_4000"),
+        &[
+            "  class     correction of 2026-09, estimated, corrects 2026-08\n",
+            &format!("    2026-09 (open, computed) {late}"),
+            "differs: it was not known when its month was sealed",
+        ],
+    );
+    seal(&env, "2026-09");
+    says(
+        &explain("resp_4000"),
+        &["  class     correction of 2026-09, sealed, corrects 2026-08\n", &format!("    2026-09 (sealed) {late}")],
+    );
+    // Another channel: nothing is billed in USD any more.
+    std::fs::write(env.home().join("config.toml"), "channel = \"chatgpt\"\n").unwrap();
+    says(
+        &explain("resp_1000"),
+        &[
+            "    2026-10 (open, computed) correction of 2026-08: re-mapped: channel api is now chatgpt\n",
+            "differs: channel was api, is chatgpt",
+            "differs: price was gpt-5.5 from",
+        ],
+    );
+    // A line whose records are gone: what was sealed of it can still be asked for.
+    std::fs::remove_file(Transcript::new(1).path(&env)).unwrap();
+    let db = Connection::open(env.home().join("tally.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM observation WHERE body LIKE '%resp_1000%'", []).unwrap(), 1);
+    drop(env.run(&["ledger", "rebuild"]).ok());
+    says(
+        &explain("resp_1000"),
+        &["    2026-08 (sealed) usage\n", "gone: its records now say something else", "now nothing is known of it"],
+    );
+    assert!(env.run(&["ledger", "explain", &format!("{id}/resp_2")]).fails(1).stderr.contains("has no line"));
+}

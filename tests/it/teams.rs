@@ -91,13 +91,13 @@ fn members_come_after_rules_and_before_claims() {
     assert_eq!(coverage["responses_by_team_strength"], serde_json::json!({"declared": 3, "rule": 2}));
     assert_eq!(coverage["contradicted_responses"], 2);
     let table = env.run(&["report", "monthly"]).ok().stdout;
-    assert!(table.contains("\nteam known by: declared 3, rule 2\n"), "{table}");
+    assert!(table.contains("\nteam known by: rule 2 (0.3638 credits); declared 3 (0.0799 USD)\n"), "{table}");
     assert!(table.contains("\n2 responses that claim another team"), "{table}");
     let shown = env.run(&["show", "last"]).ok().stdout;
     for says in [
         "members.csv line 2: Alice@example.com is a member; contradicts platform (declared: ",
         "  label     product = gateway (rule 1: user fits alice@*)",
-        "  claims    contradict the list of members: not believed",
+        "  claims    contradict what is known: not believed",
     ] {
         assert!(shown.contains(says), "{shown}");
     }

@@ -113,7 +113,7 @@ fn stranger_request(body: &[u8]) -> (Vec<u8>, u64) {
 
 #[test]
 fn of_otlp_no_total_changes() {
-    let headers = ClientHeaders { team: Some("platform".into()) };
+    let headers = ClientHeaders { team: Some("platform".into()), ..ClientHeaders::default() };
     for capture in captures() {
         let transcripts = of_transcripts(&capture, |_, line| vec![line.to_vec()]).0;
         let (mut strange, mut unknown, mut added) = (Vec::new(), 0, 0);

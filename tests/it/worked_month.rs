@@ -125,7 +125,7 @@ fn example() -> PathBuf {
 fn played() -> BTreeMap<String, Vec<u8>> {
     let env = TestEnv::new();
     let here = |name: &str| env.work().join(name);
-    for name in ["config.toml", "teams-october.toml", "teams.toml", "rates.csv"] {
+    for name in ["config.toml", "teams-october.toml", "teams.toml", "rates.csv", "invoice.csv"] {
         std::fs::copy(example().join(name), here(name)).unwrap();
     }
     for (folder, sessions) in [("sessions", &IN_TIME[..]), ("late", &LATE[..])] {
@@ -147,12 +147,14 @@ fn played() -> BTreeMap<String, Vec<u8>> {
     run(&["ledger", "seal", "-p", "2026-10"]);
     put("teams.toml", "teams.toml");
     run(&["import", "late"]);
+    run(&["billing", "import", "invoice.csv"]);
     for month in ["10", "11"] {
         let period = format!("2026-{month}");
         run(&["chargeback", "-p", &period, "--basis", "list", "--currency", "EUR", "--out", &period]);
         let csv = format!("{period}/focus.csv");
         run(&["export", "focus", "-p", &period, "--currency", "EUR", "--out", &csv]);
     }
+    run(&["billing", "allocate", "-p", "2026-10", "--format", "csv", "--out", "2026-10/billed.csv"]);
     std::fs::remove_dir_all(&ledger).unwrap();
     // What has hashes of rules and program changes with each version; the rows do not.
     let kept = |name: &str| name.ends_with(".csv") || name.ends_with(".jsonl") || name.ends_with(".toml");

@@ -399,6 +399,12 @@ fn attempts_are_counted_by_whoever_saw_more() {
     assert_eq!(uuid_v7_millis(&u), Some(BASE));
 }
 
+/// Requests without usage: models with how many, and the tokens that failures named.
+fn unmetered(session: &SessionFact) -> Vec<(&str, u64, u64)> {
+    let of = session.unmetered.iter();
+    of.map(|(model, of)| (model.as_deref().unwrap_or("unknown"), of.attempts, of.named.total())).collect()
+}
+
 #[test]
 fn attempts_are_counted_by_model_and_what_failures_named_is_in_no_total() {
     let t = thread(1);
@@ -416,12 +422,13 @@ fn attempts_are_counted_by_model_and_what_failures_named_is_in_no_total() {
     ];
     let session = only(&all);
     assert_eq!((session.responses.len(), session.unmetered_attempts), (0, 3));
-    assert_eq!(session.unmetered_by_model(), "gpt-5.5: 2, named 601 tokens; gpt-6: 1");
+    assert_eq!(unmetered(&session), [("gpt-5.5", 2, 601), ("gpt-6", 1, 0)]);
     assert_eq!(session.unmetered[&Some("gpt-5.5".to_string())].named, usage(600));
     // What cannot be true is not shown either; hooks that saw more are believed.
     all.push(failed(SourceKind::Otlp, 10, "named", "gpt-6", 1 << 62));
     all.extend([1_000, 2_000, 3_000].map(|ms| failed(SourceKind::Hook, ms, "stream", "gpt-6", 0)));
-    assert_eq!(only(&all).unmetered_by_model(), "gpt-5.5: 1, named 601 tokens; gpt-6: 3");
+    let session = only(&all);
+    assert_eq!(unmetered(&session), [("gpt-5.5", 1, 601), ("gpt-6", 3, 0)]);
 }
 
 #[test]

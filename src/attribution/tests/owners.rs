@@ -180,3 +180,51 @@ fn a_rule_may_use_what_a_daemon_claims_and_is_stronger_than_what_exec_says() {
         assert!(of("sales").strength < Strength::Rule, "{service}");
     }
 }
+
+#[test]
+fn who_delivers_a_record_cannot_make_another_pay_for_it() {
+    // A response that says to be of a thread of another's session, delivered with the token of `a`.
+    let (root, kid) = (thread(1), thread(2));
+    let context_of = |id: u64, name: &str| Context { credential: Some(name.into()), ..telemetry(id, EXEC, &[]) };
+    let mut all = session(Some(context_of(1, "b")), None, Some("exec"));
+    all.extend([child(&kid, &root, "subagent"), context(SourceKind::Otlp, &kid, context_of(7, "a"))]);
+    all.push(with(otlp(&kid, 31, 6), |r| r.ctx = Some(7)));
+    let of = |name: &str| Rule { name: name.into(), team: Some(name.into()), ..Rule::default() };
+    let credentials = ["a", "b"].map(|name| (name.to_string(), of(name))).into();
+    let options = Options { rules: Rules { credentials, ..Rules::default() }, ..Options::default() };
+    let responses = sessions(&all, &options).remove(0).responses;
+    let teams: Vec<_> = responses.iter().map(|r| (r.owner.team.value.as_str(), r.owner.team.strength)).collect();
+    assert_eq!(teams, [("b", Strength::Credential), ("a", Strength::Credential)]);
+    assert!(responses.iter().all(|r| !r.owner.contradicted));
+}
+
+#[test]
+fn whatever_claims_another_owner_than_the_credential_is_told() {
+    let of_a = Rule { name: "a".into(), team: Some("a".into()), ..Rule::default() };
+    let rules = Rules { credentials: [("a".to_string(), of_a)].into(), ..Rules::default() };
+    let options = Options { rules, ..Options::default() };
+    let by_a = |service: &str, claim: &[(&str, &str)]| Context {
+        credential: Some("a".into()),
+        ..telemetry(1, service, claim)
+    };
+    let header = Context { team_header: Some("b".into()), ..by_a(EXEC, &[]) };
+    let (yes, no) = ([("team.id", "%41")], [("department", "b")]);
+    for (name, otlp, hook, contradicted) in [
+        ("nothing claimed", by_a(EXEC, &[]), None, false),
+        ("the same in another case", by_a(EXEC, &yes), None, false),
+        ("another team", by_a(EXEC, &no), None, true),
+        ("another in the header", header, None, true),
+        ("a daemon's", by_a(DAEMON, &no), None, true),
+        ("the hook's", by_a(EXEC, &[]), Some(environment(2, &no)), true),
+        ("behind the hook's own", by_a(EXEC, &no), Some(environment(2, &yes)), true),
+        ("what is not decided", by_a(EXEC, &[("project", "p")]), None, false),
+    ] {
+        let owner = sessions(&session(Some(otlp), hook, None), &options).remove(0).responses.remove(0).owner;
+        assert_eq!((owner.team.value.as_str(), owner.team.strength), ("a", Strength::Credential), "{name}");
+        assert_eq!(
+            (owner.contradicted, owner.team.why.contains("contradicts")),
+            (contradicted, contradicted),
+            "{name}"
+        );
+    }
+}

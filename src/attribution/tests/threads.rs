@@ -77,7 +77,7 @@ fn title_threads_are_auxiliary_and_subagents_are_not() {
     let base = vec![service("codex-app-server"), sandbox("read-only"), otlp(&title, 3, 5)];
     let auxiliary = only(&base);
     assert!(auxiliary.auxiliary && auxiliary.responses[0].auxiliary);
-    assert_eq!((auxiliary.prompts, auxiliary.threads[0].kind.as_str()), (0, "auxiliary"));
+    assert_eq!((auxiliary.prompts, auxiliary.threads[0].kind), (0, "auxiliary"));
     let tool = call(SourceKind::Otlp, &title, "c", 4, ToolCall { call_id: "c".into(), ..ToolCall::default() });
     for (name, all) in [
         ("exec", vec![service("codex_exec"), sandbox("read-only"), otlp(&title, 3, 5)]),

@@ -3,7 +3,7 @@
 use super::SpoolLine;
 use crate::model::{
     Attempt, Body, Context, KeyBuilder, Link, Observation, Prompt, Response, Sighting, SourceKind, ThreadId, Timestamp,
-    TokenUsage, ToolCall, Turn,
+    TokenUsage, ToolCall, Turn, Users,
 };
 use std::collections::BTreeMap;
 
@@ -16,6 +16,18 @@ pub struct Decoded {
     pub transcripts: Vec<String>,
     /// Why it could not be used.
     pub unreadable: Option<String>,
+    /// The line is of a format that only a newer version understands: it must wait for that.
+    pub newer: bool,
+}
+
+/// The newest format of spool lines that is understood here. It only grows when a line means something else than before; new
+/// fields are read past.
+const FORMAT: u32 = 1;
+
+/// All that a line of any format tells.
+#[derive(serde::Deserialize)]
+struct Format {
+    v: u32,
 }
 
 /// Events of Codex 0.169; others are kept as sightings and counted.
@@ -38,7 +50,17 @@ const KNOWN_EVENTS: [&str; 14] = [
 
 /// Decodes one line of the spool.
 pub fn decode_line(line: &[u8]) -> Decoded {
-    let Ok(line) = serde_json::from_slice::<SpoolLine>(line) else {
+    decode_line_as(line, &Users::Plain)
+}
+
+/// The same, with users known as this says: a hook that ran before it was said wrote their names.
+pub fn decode_line_as(line: &[u8], users: &Users) -> Decoded {
+    let read = serde_json::from_slice::<SpoolLine>(line);
+    let format = || serde_json::from_slice::<Format>(line).map_or(0, |format| format.v);
+    if read.as_ref().map_or_else(|_| format(), |line| line.v) > FORMAT {
+        return Decoded { newer: true, ..Decoded::default() };
+    }
+    let Ok(line) = read else {
         return Decoded { unreadable: Some("spool.bad_line".into()), ..Decoded::default() };
     };
     if let Some(why) = &line.bad {
@@ -67,7 +89,7 @@ pub fn decode_line(line: &[u8]) -> Decoded {
         out.observations
             .push(Observation { time: Timestamp(0), ..see(key("hook-link").part(session.as_str()), Body::Link(link)) });
     }
-    let context = context(&line);
+    let context = context(&line, users);
     let ctx = context.id;
     out.observations.push(Observation {
         time: Timestamp(0),
@@ -146,22 +168,35 @@ fn response(line: &SpoolLine, [input, cached_input, cache_write, output, reasoni
     }
 }
 
-fn context(line: &SpoolLine) -> Context {
+fn context(line: &SpoolLine, users: &Users) -> Context {
     let mut attributes = BTreeMap::new();
     for (name, value) in &line.env.vars {
-        if name == "OTEL_RESOURCE_ATTRIBUTES" {
-            attributes.extend(parse_resource_attributes(value));
+        if name == ATTRIBUTES {
+            let known = |(name, value): (String, String)| Some((users.attribute(&name, &value)?, name));
+            attributes.extend(parse_resource_attributes(value).filter_map(known).map(|(value, name)| (name, value)));
         } else {
             attributes.insert(name.clone(), value.clone());
         }
     }
     let some = |text: &str| (!text.is_empty()).then(|| text.to_string());
-    let mut context =
-        Context { os_user: some(&line.env.user), host: some(&line.env.host), attributes, ..Context::default() };
-    let key = KeyBuilder::new("hook-ctx").part(&line.env.user).part(&line.env.host);
+    let user = some(&line.env.user).and_then(|user| users.known_as(&user)).unwrap_or_default();
+    let mut context = Context { os_user: some(&user), host: some(&line.env.host), attributes, ..Context::default() };
+    let key = KeyBuilder::new("hook-ctx").part(&user).part(&line.env.host);
     let key = context.attributes.iter().fold(key, |key, (name, value)| key.part(name).part(value));
     context.id = key.short();
     context
+}
+
+/// The variable with resource attributes.
+pub const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// The value of that variable with users known as this says.
+pub fn attributes_as(text: &str, users: &Users) -> String {
+    if *users == Users::Plain {
+        return text.to_string();
+    }
+    let known = |(name, value): (String, String)| Some(format!("{name}={}", users.attribute(&name, &value)?));
+    parse_resource_attributes(text).filter_map(known).collect::<Vec<_>>().join(",")
 }
 
 /// Splits `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`) the way Codex 0.169 does: malformed items are dropped, values

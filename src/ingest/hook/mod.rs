@@ -3,5 +3,5 @@
 mod decode;
 mod wire;
 
-pub use decode::{Decoded, decode_line};
+pub use decode::{ATTRIBUTES, Decoded, attributes_as, decode_line, decode_line_as};
 pub use wire::{Environment, Identity, SpoolLine, Tokens, reduce, unreadable};

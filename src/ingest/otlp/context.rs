@@ -23,6 +23,7 @@ fn is_plumbing(name: &str) -> bool {
 
 /// The context of a record. Its id depends on its content only, not on when, where or how often it was sent.
 pub(super) fn context(resource: &Attributes<'_>, record: &Record<'_>, headers: &ClientHeaders) -> Context {
+    let users = &headers.users;
     let field = |name: &str| {
         let text = record.attributes.text(name).or_else(|| resource.text(name))?;
         Some(cut(&text, MAX_VALUE).to_string())
@@ -39,6 +40,8 @@ pub(super) fn context(resource: &Attributes<'_>, record: &Record<'_>, headers: &
             attributes.insert(name.to_string(), value);
         }
     }
+    attributes =
+        attributes.into_iter().filter_map(|(n, v)| Some((users.attribute(&n, &v)?, n))).map(|(v, n)| (n, v)).collect();
     while attributes.len() > MAX_KEPT {
         attributes.pop_last();
     }
@@ -47,9 +50,10 @@ pub(super) fn context(resource: &Attributes<'_>, record: &Record<'_>, headers: &
         service: field("service.name"),
         originator: field("originator"),
         auth_mode: field("auth_mode"),
-        email: field("user.email"),
-        account: field("user.account_id"),
+        email: field("user.email").and_then(|email| users.known_as(&email)),
+        account: field("user.account_id").and_then(|account| users.known_as(&account)),
         team_header: headers.team.as_deref().map(|team| cut(team, MAX_VALUE).to_string()),
+        credential: headers.credential.clone(),
         os_user: None,
         host: field("host.name"),
         attributes,
@@ -66,6 +70,7 @@ fn content_hash(context: &Context) -> u64 {
         ("email", &context.email),
         ("account", &context.account),
         ("team_header", &context.team_header),
+        ("credential", &context.credential),
         ("host", &context.host),
     ];
     let mut key = KeyBuilder::new("ctx-content");

@@ -10,7 +10,7 @@ use crate::ingest::tool_name::tool_name;
 use crate::ingest::version::is_from;
 use crate::model::{
     Attempt, Body, Key, KeyBuilder, Link, Observation, Prompt, Response, Sighting, SourceKind, ThreadId, Timestamp,
-    TokenUsage, ToolCall, TurnCost,
+    TokenUsage, ToolCall, TurnCost, Users,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,6 +29,10 @@ const MAX_OUTPUT: usize = 16 * 1024;
 pub struct ClientHeaders {
     /// `X-Team`, set in the exporter's configuration.
     pub team: Option<String>,
+    /// The name of the token that the request was let in with, if that has one.
+    pub credential: Option<String>,
+    /// As whom users are known; said by the sink, not by a header.
+    pub users: Users,
 }
 
 /// What a request holds.

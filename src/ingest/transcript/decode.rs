@@ -8,7 +8,7 @@ use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
 use crate::ingest::version::is_from;
 use crate::model::{
-    Body, KeyBuilder, Meta, Observation, Prompt, Response, SourceKind, ThreadId, Timestamp, Turn, TurnEnd,
+    Body, Capture, Content, KeyBuilder, Meta, Observation, Response, SourceKind, ThreadId, Timestamp, Turn,
     uuid_v7_millis,
 };
 use serde::{Deserialize, Serialize};
@@ -22,14 +22,14 @@ pub struct State {
     thread: Option<ThreadId>,
     /// Parents whose `session_meta` was copied into the file, the nearest first.
     parents: Vec<ThreadId>,
-    copied: Copied,
+    pub(super) copied: Copied,
     provider: Option<String>,
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// The turn whose context named the model.
-    model_turn: Option<String>,
+    pub(super) model_turn: Option<String>,
     /// The model of the last settings, and that of the last turn that was completed.
     settings_model: Option<String>,
-    completed_model: Option<String>,
+    pub(super) completed_model: Option<String>,
     effort: Option<String>,
     tier: Option<String>,
     pub(super) turn: Option<String>,
@@ -50,6 +50,9 @@ pub struct Reader {
     pub observations: Vec<Observation>,
     /// What could not be read or is unknown, by reason.
     pub counters: BTreeMap<String, u64>,
+    /// What was said and done, as far as that is wanted; the caller takes it away.
+    pub contents: Vec<Content>,
+    pub(super) capture: Capture,
     /// Room for a payload without its long texts.
     room: Vec<u8>,
 }
@@ -60,7 +63,8 @@ impl Reader {
         if state.thread.is_none() {
             state.thread = thread;
         }
-        Reader { state, observations: Vec::new(), counters: BTreeMap::new(), room: Vec::new() }
+        let (observations, contents, counters) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Reader { state, observations, counters, contents, capture: Capture::default(), room: Vec::new() }
     }
 
     /// What to remember for the next read.
@@ -74,6 +78,13 @@ impl Reader {
         if bytes.is_empty() {
             return;
         }
+        self.record(bytes);
+        if self.capture.is_on() {
+            self.content(bytes);
+        }
+    }
+
+    fn record(&mut self, bytes: &[u8]) {
         if let Some(head) = Head::of(bytes) {
             let taken = match head.worth() {
                 Worth::Nothing => head.is_alone(),
@@ -368,33 +379,5 @@ impl Reader {
             let replayed = self.is_copy(time);
             self.response(&owner, turn, format!("#{index}"), usage, time, replayed, true);
         }
-    }
-
-    fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
-        let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
-        if !aborted && self.state.model_turn.as_ref() == Some(&turn) {
-            self.state.completed_model = self.state.model.clone();
-        }
-        if !self.is_copy(time) {
-            let key = KeyBuilder::new("turn-end").part(own.as_str()).part(&turn);
-            let body = TurnEnd { turn, aborted, duration_ms: event.duration_ms.0 };
-            self.see(&own, key, time, Body::TurnEnd(body));
-        }
-    }
-
-    pub(super) fn prompt(&mut self, time: Option<Timestamp>, item: Option<&str>) {
-        let Some(own) = self.own() else { return };
-        let turn = self.state.turn.clone();
-        if self.is_copy(time) {
-            return if turn.is_none() {
-                self.state.copied.prompt(time)
-            };
-        }
-        let key = KeyBuilder::new("prompt").part(own.as_str()).part(turn.as_deref().unwrap_or(""));
-        let key = match item {
-            Some(id) => key.part(id),
-            None => key.number(time.map_or(0, |t| t.0)),
-        };
-        self.see(&own, key, time, Body::Prompt(Prompt { turn }));
     }
 }

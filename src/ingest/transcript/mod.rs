@@ -11,6 +11,7 @@
 //! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself; in files of 0.154 and
 //!   later it counts none.
 
+mod content;
 mod copied;
 mod decode;
 mod head;
@@ -20,6 +21,7 @@ mod remote;
 mod tests;
 mod token_count;
 mod tools;
+mod turns;
 mod wire;
 
 pub use decode::{Reader, State};

@@ -75,12 +75,9 @@ fn a_file_adds_models_names_and_a_contract_beside_the_list() {
 #[test]
 fn a_file_may_not_contradict_the_list() {
     for (from, to, says) in [
-        ("name = \"corp-coder\"", "name = \"gpt-5.4\"", "model gpt-5.4: the built-in list has it"),
         ("name = \"corp-coder\"", "name = \"gpt-5.6\"", "as a name of gpt-5.6-sol"),
-        ("\"corp-large\" =", "\"gpt-5.4\" =", "alias gpt-5.4: hides a model"),
-        ("\"corp-large\" =", "\"gpt-5.6\" =", "has this alias"),
+        ("\"corp-large\" =", "\"corp-coder\" =", "alias corp-coder: hides a model"),
         ("= \"gpt-5.5\"\n[[model]]", "= \"gpt-99\"\n[[model]]", "which is no model with prices"),
-        ("name = \"corp-secret\"\nreason", "name = \"gpt-5.4\"\nreason", "remove the entry"),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nname = \"gpt-5,5\"", "contract gpt-5,5: no such model"),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nname = \"corp-secret\"", "listed twice"),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nno_credits = \"x\"\nname = \"gpt-5.5\"", "are in USD"),
@@ -92,6 +89,68 @@ fn a_file_may_not_contradict_the_list() {
         assert_ne!(text, OWN, "{from}");
         let error = PriceBook::builtin().with_own(&text).unwrap_err().to_string();
         assert!(error.contains(says), "{to}: {error}");
+    }
+}
+
+#[test]
+fn where_the_list_knows_better_a_file_is_passed_over_and_that_is_said() {
+    let tokens = usage0(1_000, 100, 10);
+    let secret = ("[[contract]]\nname = \"corp-secret\"", "[[contract]]\nname = \"gpt-5.4\"");
+    for (from, to, says) in [
+        (
+            "name = \"corp-coder\"",
+            "name = \"gpt-5.4\"",
+            "gpt-5.4: the usd price from 2026-01-01 is passed over: the built-in",
+        ),
+        ("\"corp-large\" =", "\"gpt-5.4\" =", "alias gpt-5.4: is passed over"),
+        ("\"corp-large\" =", "\"gpt-5.6\" =", "alias gpt-5.6: is passed over"),
+        (
+            "name = \"corp-secret\"\nreason",
+            "name = \"gpt-5.4\"\nreason",
+            "unpriced gpt-5.4: the built-in list has a price",
+        ),
+        (
+            "[[unpriced]]",
+            "[[fee]]\nname = \"web_search\"\nusd_per_1k_calls = \"1\"\nsources = [\"OURS\"]\n[[unpriced]]",
+            "fee web_search",
+        ),
+    ] {
+        let text = OWN.replacen(from, to, 1).replacen(secret.0, secret.1, 1);
+        let book = PriceBook::builtin().with_own(&text).unwrap_or_else(|e| panic!("{to}: {e}"));
+        let passed: Vec<String> = book.passed_over().collect();
+        assert!(passed.len() == 1 && passed[0].starts_with(says), "{to}: {passed:?}");
+        let found = book.check(day("2026-11-21")).into_iter().filter(|f| f.to_string().contains(&passed[0]));
+        assert_eq!(found.map(|f| f.level.name()).collect::<Vec<_>>(), ["warning"], "{to}");
+        for model in ["gpt-5.4", "gpt-5.6", "gpt-5.5"] {
+            let price = |book: &PriceBook| {
+                let at = day("2026-11-21");
+                book.price(Channel::Api, Some(model), &ServiceTier::Standard, at, &tokens).list
+            };
+            assert_eq!(price(&book), price(PriceBook::builtin()), "{to}: {model}");
+        }
+        assert_eq!(book.fee("web_search"), PriceBook::builtin().fee("web_search"));
+    }
+    assert_eq!(PriceBook::builtin().with_own(OWN).unwrap().passed_over().count(), 0);
+    // Of a file that goes on, what is later than the list still counts.
+    let text = format!("{OWN}{}", LATER.replacen("\"2026-12-01\"\nsources", "\"2026-04-23\"\nsources", 1));
+    let again = "[[model]]\nname = \"gpt-5.5\"\n[[model.usd]]\neffective_from = \"2026-12-02\"\nsources = [\"NEWS\"]\n\
+                 short.standard = { input = \"9\", output = \"35\" }\n";
+    let book = PriceBook::builtin().with_own(&format!("{text}{again}")).unwrap();
+    assert_eq!(book.passed_over().count(), 1);
+    let price = |at: &str| {
+        book.price(Channel::Api, Some("gpt-5.5"), &ServiceTier::Standard, day(at), &usage0(1_000, 0, 0)).list
+    };
+    assert_eq!(price("2026-12-01").unwrap().to_string(), "0.005000000000 USD");
+    assert_eq!(price("2026-12-02").unwrap().to_string(), "0.009000000000 USD");
+}
+
+#[test]
+fn whose_list_it_is_makes_no_provider_a_custom_one() {
+    for name in ["openai", " OpenAI "] {
+        let text =
+            OWN.replacen("Corp-Gateway", name, 1).replacen("\"corp-eu\"", &format!("\"corp-eu\", \"{name}\""), 1);
+        let book = PriceBook::builtin().with_own(&text).unwrap();
+        assert_eq!(book.providers().iter().map(String::as_str).collect::<Vec<_>>(), ["corp-eu"], "{name}");
     }
 }
 
@@ -144,8 +203,6 @@ fn a_file_continues_what_the_list_has() {
 fn a_file_may_only_continue_what_the_list_has() {
     let coder = "name = \"corp-coder\"\n[[model.usd]]\neffective_from = \"2026-12-01\"";
     for (from, to, says) in [
-        ("\"2026-12-01\"\nsources", "\"2026-04-23\"\nsources", "must begin later or be removed"),
-        ("\"2026-12-01\"\nsources", "\"2026-01-23\"\nsources", "last usd price from 2026-04-23 on"),
         (
             "name = \"gpt-5.5\"\n[[model.usd]]",
             "name = \"gpt-5.5\"\nno_credits = \"x\"\n[[model.usd]]",

@@ -1,6 +1,6 @@
 //! What the amounts of a chargeback are. Amounts of different bases or units are never added.
 
-use crate::model::{Channel, Unit};
+use crate::model::{Channel, Sums, Unit};
 
 /// The basis of a chargeback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,16 @@ impl Basis {
         match self {
             Basis::List => "the public price list of each channel (API usage in USD, ChatGPT usage in credits)",
             Basis::Contract => "the contract price list (API usage in USD)",
+        }
+    }
+
+    /// The amount in a unit that sums have on this basis.
+    pub(super) fn of(self, sums: &Sums, unit: Unit) -> Option<i128> {
+        match (self, unit) {
+            (Basis::List, Unit::Usd) => sums.list_usd,
+            (Basis::List, Unit::Credit) => sums.credits,
+            (Basis::Contract, Unit::Usd) => sums.contract_usd,
+            (Basis::Contract, Unit::Credit) => None,
         }
     }
 

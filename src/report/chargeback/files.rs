@@ -1,5 +1,6 @@
 //! The files of a month.
 
+use super::cents::Cents;
 use super::manifest::{MANIFEST, Team, manifest, sha256};
 use super::statement::{Statement, index};
 use super::tally::{Row, View};
@@ -50,23 +51,24 @@ impl Month {
     pub fn files(&self, about: &About) -> Vec<File> {
         let names: BTreeSet<&str> = self.teams().collect();
         let files_of = file_names(&names);
+        let cents = Cents::of(self, about);
         let (lines, daily) = (View::of(&self.lines), View::of(&self.daily));
         let (rows, days) = (by_team(&lines), by_team(&daily));
         let mut files = vec![
-            ("summary.csv".to_string(), format::csv(&self.summary(about))),
+            ("summary.csv".to_string(), format::csv(&self.summary(about, &cents))),
             ("unattributed.csv".to_string(), self.csv(rows.get(UNATTRIBUTED).map_or(&[], Vec::as_slice))),
             (
                 "corrections.csv".to_string(),
                 self.csv(&lines.rows().filter(|row| row.is_correction()).collect::<Vec<_>>()),
             ),
-            ("index.html".to_string(), index(self, about, &files_of).into_bytes()),
+            ("index.html".to_string(), index(self, about, &cents, &files_of).into_bytes()),
         ];
         let mut teams = Vec::new();
         for (team, name) in &files_of {
             let rows = rows.get(team).map_or(&[][..], Vec::as_slice);
             let days = days.get(team).map_or(&[][..], Vec::as_slice);
             let (csv, statement) = (format!("{name}.csv"), format!("{name}.html"));
-            let page = Statement { month: self, about, team, csv: &csv, rows, days }.html();
+            let page = Statement { month: self, about, cents: &cents, team, csv: &csv, rows, days }.html();
             files.push((csv.clone(), self.csv(rows)));
             files.push((statement.clone(), page.into_bytes()));
             teams.push(Team { team, csv, statement });
@@ -84,20 +86,22 @@ impl Month {
         format::csv(&Report { rows, columns: self.lines.columns.clone(), ..self.lines.empty() })
     }
 
-    /// The summary, with the amount of each row on the basis.
-    fn summary(&self, about: &About) -> Report {
+    /// The summary, with the amount of each row on the basis, and what is booked of it.
+    fn summary(&self, about: &About, cents: &Cents<'_>) -> Report {
         let view = View::of(&self.summary);
-        let with_amount = |row: Row<'_, '_>| {
+        let with_amount = |(at, row): (usize, Row<'_, '_>)| {
             let amount = about.basis.amount(row.text("channel"));
             let unit = amount.map_or(Cell::Missing, |(_, unit)| Cell::Text(unit.to_string()));
             let pico = amount.and_then(|(column, _)| row.amount(column)).map_or(Cell::Missing, Cell::Amount);
-            let more = [Cell::Text(about.basis.name().to_string()), unit, pico];
+            let booked = cents.of_row(at).map_or(Cell::Missing, Cell::Cents);
+            let more = [Cell::Text(about.basis.name().to_string()), unit, pico, booked];
             row.cells.iter().cloned().chain(more).collect()
         };
-        let more = [("basis", Kind::Text), ("unit", Kind::Text), ("amount", Kind::Amount)];
+        let more =
+            [("basis", Kind::Text), ("unit", Kind::Text), ("amount", Kind::Amount), ("booked_amount", Kind::Amount)];
         let columns = self.summary.columns.iter().cloned();
         Report {
-            rows: view.rows().map(with_amount).collect(),
+            rows: view.rows().enumerate().map(with_amount).collect(),
             columns: columns.chain(more.map(|(name, kind)| Column { name, title: None, kind })).collect(),
             ..self.summary.empty()
         }

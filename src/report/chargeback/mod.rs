@@ -2,21 +2,25 @@
 //! month gives the same bytes everywhere.
 
 mod basis;
+mod cents;
 mod chart;
 mod files;
 mod manifest;
 mod page;
 mod statement;
+mod strength;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod workspace;
 
 pub use basis::Basis;
+pub use cents::{BookedCents, booked_cents};
 pub use manifest::{MANIFEST, written};
 
 use super::days::Days;
 use super::{Bucket, Dimension, Grouped, Range, Report, coverage};
-use crate::model::{BillingPeriod, Conversion, Coverage, SessionRollup};
+use crate::model::{BillingPeriod, Conversion, Coverage, SessionRollup, WorkspaceMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows of the files of teams.
@@ -49,6 +53,8 @@ pub struct About {
     pub default_channel: Option<&'static str>,
     /// The hash of the month's seal, if it is sealed.
     pub seal: Option<String>,
+    /// What the seal booked in cents.
+    pub booked: Option<BookedCents>,
 }
 
 /// A chargeback in the making.
@@ -68,6 +74,8 @@ pub struct Month {
     summary: Report,
     daily: Report,
     teams: BTreeMap<String, Coverage>,
+    /// What was billed for ChatGPT workspaces, if anything is stored.
+    workspaces: Vec<WorkspaceMonth>,
 }
 
 impl Chargeback {
@@ -119,6 +127,17 @@ impl Chargeback {
             daily: self.daily.report(&nothing),
             lines,
             teams,
+            workspaces: Vec::new(),
         }
+    }
+}
+
+impl Month {
+    /// Statements also say what was billed for these. A team that has only a part of that gets a statement, too.
+    pub fn with_workspaces(mut self, workspaces: Vec<WorkspaceMonth>) -> Self {
+        for team in workspaces.iter().flat_map(|workspace| workspace.teams.keys()) {
+            let _ = self.teams.entry(team.clone()).or_default();
+        }
+        Month { workspaces, ..self }
     }
 }

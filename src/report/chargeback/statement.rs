@@ -1,9 +1,11 @@
 //! The statement of a team, and the page over all of them.
 
+use super::cents::Cents;
 use super::manifest::PROGRAM;
 use super::page::{Cell, count, money, page, table};
+use super::strength::known_by;
 use super::tally::{Row, Tally, View, by};
-use super::{About, Basis, Month, chart};
+use super::{About, Basis, Month, chart, workspace};
 use crate::model::{BillingPeriod, Channel, Coverage, Day, Status, UNATTRIBUTED, Unit};
 use crate::report::Range;
 use crate::report::format::{html_text, terminal_text};
@@ -19,6 +21,7 @@ const KEPT: usize = 6;
 pub(super) struct Statement<'a> {
     pub month: &'a Month,
     pub about: &'a About,
+    pub cents: &'a Cents<'a>,
     pub team: &'a str,
     /// The name of the team's CSV.
     pub csv: &'a str,
@@ -39,45 +42,56 @@ impl Statement<'_> {
 
     /// The page.
     pub fn html(&self) -> String {
-        let (month, about) = (self.month, self.about);
+        let (month, about, cents) = (self.month, self.about, self.cents);
+        let is_ours = |row: &Row<'_, '_>| row.text("team") == self.team;
         let all = Tally::of(self.rows.iter().copied(), about.basis);
+        let all = cents.instead(month, about, all, is_ours);
         let units = units(&all);
         let team = if self.team.is_empty() { "(no name)" } else { self.team };
         let mut body = head(&format!("Codex usage of {team}"), month, about, self.status());
         body.push_str(&cards(&all, &units, about.basis));
-        body.push_str(&charged(self.rows, about.basis));
-        body.push_str(&corrections(self.rows, &units, about.basis));
+        body.push_str(&charged(self.rows, about.basis, &all));
+        body.push_str(&workspace::section(&month.workspaces, Some(self.team)));
+        let corrected = |row: &Row<'_, '_>| is_ours(row) && row.is_correction();
+        body.push_str(&corrections(self, &units, &|tally| cents.instead(month, about, tally, corrected)));
         body.push_str(&by_day(self.days, month.lines.range, &units, about.basis));
         for (title, column) in
             [("By cost centre", "cost_centre"), ("By project", "project"), ("By model", "model"), ("By user", "user")]
         {
-            let groups = by(self.rows, column, about.basis);
+            let mut groups = by(self.rows, column, about.basis);
+            cents.share(&mut groups, &all);
             body.push_str(&section(title, &column.replace('_', " "), &groups, &all, &units));
         }
         let none = Coverage::default();
         let coverage = month.teams.get(self.team).unwrap_or(&none);
+        body.push_str(&known_by(coverage, about, cents, &all, &units));
         let mut known = known(coverage, &all, about.basis);
         let no_cost_centre = self.rows.iter().filter(|row| row.text("cost_centre") == UNATTRIBUTED);
         let responses = Tally::of(no_cost_centre.copied(), about.basis).responses;
         known.push(("Responses without a cost centre".to_string(), count(responses)));
         let unowned = Tally::of(View::of(&month.lines).rows().filter(Row::is_unattributed), about.basis);
+        let unowned = cents.instead(month, about, unowned, |row| row.is_unattributed());
         known.push(("Usage of this month that no team owns (not in this statement)".to_string(), brief(&unowned)));
         body.push_str(&coverage_box(&known, coverage));
-        body.push_str(&foot(month, about, self.csv));
+        body.push_str(&foot(month, about, cents, self.csv));
         page(&format!("{team}: Codex usage, {}", month.period), &body)
     }
 }
 
 /// The page over all statements.
-pub(super) fn index(month: &Month, about: &About, files: &BTreeMap<&str, String>) -> String {
+pub(super) fn index(month: &Month, about: &About, cents: &Cents<'_>, files: &BTreeMap<&str, String>) -> String {
     let lines = View::of(&month.lines);
     let rows: Vec<Row<'_, '_>> = lines.rows().collect();
-    let all = Tally::of(rows.iter().copied(), about.basis);
+    let all = cents.instead(month, about, Tally::of(rows.iter().copied(), about.basis), |_| true);
     let units = units(&all);
     let mut body = head("Codex usage of all teams", month, about, month.status());
     body.push_str(&cards(&all, &units, about.basis));
-    body.push_str(&charged(&rows, about.basis));
-    let teams = by(&rows, "team", about.basis);
+    body.push_str(&charged(&rows, about.basis, &all));
+    body.push_str(&workspace::section(&month.workspaces, None));
+    let mut teams = by(&rows, "team", about.basis);
+    for (team, tally) in &mut teams {
+        *tally = cents.instead(month, about, *tally, |row| row.text("team") == *team);
+    }
     let name = |team: &str, file: &str| format!("<a href=\"{file}.html\">{}</a>", html_text(team));
     let mut table_rows: Vec<Vec<Cell>> = Vec::new();
     for (team, file) in files {
@@ -90,10 +104,11 @@ pub(super) fn index(month: &Month, about: &About, files: &BTreeMap<&str, String>
     body.push_str(&format!("<h2>By team</h2>\n{}", table(&heading("team", &units), &table_rows, Some(&sum))));
     body.push_str(&by_day(&View::of(&month.daily).rows().collect::<Vec<_>>(), month.lines.range, &units, about.basis));
     let coverage = &month.lines.coverage;
+    body.push_str(&known_by(coverage, about, cents, &all, &units));
     let mut known = known(coverage, &all, about.basis);
     known.push(("Usage that no team owns".to_string(), brief(&unowned)));
     body.push_str(&coverage_box(&known, coverage));
-    body.push_str(&foot(month, about, "summary.csv"));
+    body.push_str(&foot(month, about, cents, "summary.csv"));
     page(&format!("Codex usage, {}", month.period), &body)
 }
 
@@ -153,12 +168,16 @@ fn cards(all: &Tally, units: &[Unit], basis: Basis) -> String {
 }
 
 /// What is charged, by how it is billed. Each line is one basis and one unit.
-fn charged(rows: &[Row<'_, '_>], basis: Basis) -> String {
+fn charged(rows: &[Row<'_, '_>], basis: Basis, all: &Tally) -> String {
     let mut table_rows = Vec::new();
-    for (channel, tally) in by(rows, "channel", basis) {
+    for (channel, mut tally) in by(rows, "channel", basis) {
         let nothing = (tally.responses, tally.tokens, tally.usd, tally.credits) == (0, 0, None, None);
         if nothing {
             continue;
+        }
+        // A unit has one channel, so that its amount is all of it.
+        if let Some((_, unit)) = basis.amount(channel) {
+            *tally.amount_mut(unit) = all.amount(unit);
         }
         let (name, amount) = of_channel(channel, &tally, basis);
         table_rows.push(vec![
@@ -168,7 +187,6 @@ fn charged(rows: &[Row<'_, '_>], basis: Basis) -> String {
             Cell::Number(amount),
         ]);
     }
-    let all = Tally::of(rows.iter().copied(), basis);
     if all.fees_usd.is_some() {
         table_rows.push(vec![
             Cell::Text("Hosted tools (web searches), public list, in no amount above".to_string()),
@@ -209,13 +227,14 @@ fn of_channel(channel: &str, tally: &Tally, basis: Basis) -> (String, String) {
 }
 
 /// What corrects sealed months, which is part of the amounts.
-fn corrections(rows: &[Row<'_, '_>], units: &[Unit], basis: Basis) -> String {
-    let corrections: Vec<Row<'_, '_>> = rows.iter().copied().filter(Row::is_correction).collect();
+fn corrections(of: &Statement<'_>, units: &[Unit], booked: &dyn Fn(Tally) -> Tally) -> String {
+    let corrections: Vec<Row<'_, '_>> = of.rows.iter().copied().filter(Row::is_correction).collect();
     if corrections.is_empty() {
         return String::new();
     }
-    let groups = by(&corrections, "corrects_period", basis);
-    let all = Tally::of(corrections, basis);
+    let mut groups = by(&corrections, "corrects_period", of.about.basis);
+    let all = booked(Tally::of(corrections, of.about.basis));
+    of.cents.share(&mut groups, &all);
     section("Corrections of sealed months, part of the amounts above", "corrected month", &groups, &all, units)
 }
 
@@ -235,7 +254,13 @@ fn figures(name: String, tally: &Tally, units: &[Unit]) -> Vec<Cell> {
 }
 
 /// Groups from the largest to the smallest by their first unit, else by tokens, with bars of that.
-fn section(title: &str, column: &str, groups: &BTreeMap<&str, Tally>, all: &Tally, units: &[Unit]) -> String {
+pub(super) fn section(
+    title: &str,
+    column: &str,
+    groups: &BTreeMap<&str, Tally>,
+    all: &Tally,
+    units: &[Unit],
+) -> String {
     let size = |tally: &Tally| units.first().map_or(Some(tally.tokens), |unit| tally.amount(*unit));
     let mut sorted: Vec<(&str, Tally)> = groups.iter().map(|(name, tally)| (*name, *tally)).collect();
     sorted.sort_by(|(a, x), (b, y)| (size(y), y.tokens, a).cmp(&(size(x), x.tokens, b)));
@@ -310,6 +335,9 @@ fn known(coverage: &Coverage, all: &Tally, basis: Basis) -> Vec<(String, String)
         "Requests that brought no usage: possibly billed, in no amount".to_string(),
         number(coverage.unmetered_attempts),
     ));
+    for (model, n) in &coverage.unmetered_by_model {
+        known.push((format!("… for model {}", html_text(model)), number(*n)));
+    }
     let fees = all.fees_usd.map_or_else(|| "none known".to_string(), |fees| format!("{} USD", money(Some(fees))));
     known.push(("Fees of hosted tools (web searches), public list, in no amount".to_string(), fees));
     known.push(("Calls of hosted tools without a known fee".to_string(), number(coverage.unpriced_tool_calls)));
@@ -330,6 +358,7 @@ fn coverage_box(known: &[(String, String)], coverage: &Coverage) -> String {
     let mut rows: Vec<Vec<Cell>> =
         known.iter().map(|(what, n)| vec![Cell::Text(what.clone()), Cell::Number(n.clone())]).collect();
     let more = [
+        (coverage.contradicted_responses, "Responses that claim another owner than is known of them: not believed"),
         (coverage.assumed_provider, "Responses of custom providers, rated at OpenAI list"),
         (coverage.stale_price, "Responses priced beyond the day their price was guaranteed through"),
         (coverage.conflicts, "Responses on which sources disagree"),
@@ -349,11 +378,18 @@ fn coverage_box(known: &[(String, String)], coverage: &Coverage) -> String {
     )
 }
 
-fn foot(month: &Month, about: &About, csv: &str) -> String {
+fn foot(month: &Month, about: &About, cents: &Cents<'_>, csv: &str) -> String {
+    let digits = match cents.are_booked() {
+        true => {
+            "Amounts are the cents that were booked when the month was sealed: they add up; those of parts are shared by \
+                 largest remainder"
+        }
+        false => "Amounts are rounded to two digits (half to even), so lines may not add",
+    };
     let tz = terminal_text(&month.lines.range.zone.to_string());
     let prices = if tz == "UTC" { "" } else { " Prices follow UTC days." };
     format!(
-        "<footer>\n<p>Amounts are rounded to two digits (half to even), so lines may not add; the exact amounts, with 12 digits, \
+        "<footer>\n<p>{digits}; the exact amounts, with 12 digits, \
          are in {csv}.{prices} Amounts of different bases or units are never added.</p>\n\
          <p>{PROGRAM} · prices {} · rules {}</p>\n</footer>\n",
         &about.price_book, &about.rules

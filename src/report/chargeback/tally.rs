@@ -106,6 +106,20 @@ impl Tally {
         all
     }
 
+    /// One of an amount alone.
+    pub fn of_amount(unit: Unit, pico: Option<i128>) -> Self {
+        let mut tally = Tally::default();
+        *tally.amount_mut(unit) = pico;
+        tally
+    }
+
+    pub fn amount_mut(&mut self, unit: Unit) -> &mut Option<i128> {
+        match unit {
+            Unit::Usd => &mut self.usd,
+            Unit::Credit => &mut self.credits,
+        }
+    }
+
     pub fn amount(&self, unit: Unit) -> Option<i128> {
         match unit {
             Unit::Usd => self.usd,

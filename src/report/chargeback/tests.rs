@@ -7,7 +7,8 @@ const CENTS: i128 = 10_000_000_000;
 
 fn keys<'a>(team: &'a str, channel: &'a str, status: &'a str, corrects: &'a str) -> Keys<'a> {
     let values = [team, "CC-1", "project", "ann", "codex_exec", channel, "gpt-5.5", "standard"];
-    Keys { values, status, class: if corrects.is_empty() { "usage" } else { "correction" }, corrects }
+    let class = if corrects.is_empty() { "usage" } else { "correction" };
+    Keys { values, status, class, corrects, strength: "rule", thread: "t", kind: "root", labels: "" }
 }
 
 fn row(keys: u32, sums: Sums, unpriced_tokens: i64) -> UsageRow {
@@ -38,7 +39,7 @@ fn session<'a>(keys: Vec<Keys<'a>>, usage: Vec<UsageRow>, unpriced: &'a str) -> 
         client: "codex_exec",
         forked_from: "",
         counted: Slot::of(time),
-        unmetered_by_model: "",
+        unmetered: Vec::new(),
         tool_costs: Vec::new(),
         prompts: 1,
         api_errors: 0,
@@ -60,7 +61,7 @@ fn files(session: &SessionRollup<'_>) -> BTreeMap<String, String> {
     let mut made = Chargeback::new(period, Range::of_period(period, Zone::UTC), None);
     made.add(session);
     let (basis, seal) = (Basis::List, Some("5ea1".to_string()));
-    let about = About { basis, price_book: "p".into(), rules: "r".into(), default_channel: None, seal };
+    let about = About { basis, price_book: "p".into(), rules: "r".into(), default_channel: None, seal, booked: None };
     let text = |(name, bytes): File| (name, String::from_utf8(bytes).unwrap());
     made.month().files(&about).into_iter().map(text).collect()
 }

@@ -2,7 +2,7 @@
 //! everything else (seats, credit packs, taxes, what was billed and not observed) is a row of its own.
 
 use super::charge::{Basis, Key, Kind, Measures};
-use crate::model::{Day, split};
+use crate::model::{Day, USD, split};
 use std::collections::BTreeMap;
 
 /// What a share of a charge is, in the words of FOCUS.
@@ -18,7 +18,7 @@ pub enum BilledFor {
     Adjustment,
 }
 
-/// An owner's share of a charge, in USD.
+/// An owner's share of a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BilledShare {
     /// Team, cost centre, project and user.
@@ -33,7 +33,9 @@ pub struct BilledShare {
     pub invoice: String,
     /// The first day, and the day after the last.
     pub days: (Day, Day),
-    /// Pico-dollars.
+    /// The currency that is billed.
+    pub currency: String,
+    /// Pico-units of it.
     pub pico: i128,
 }
 
@@ -44,7 +46,8 @@ pub(super) fn put(rows: &mut Rows, shares: &[BilledShare]) {
     let mut covering: BTreeMap<([&str; 4], &str), Vec<&BilledShare>> = BTreeMap::new();
     for share in shares {
         match share.billed_for {
-            BilledFor::Usage => {
+            // Amounts in other currencies are never put beside those in USD.
+            BilledFor::Usage if share.currency == USD => {
                 let owner = share.owner.each_ref().map(String::as_str);
                 covering.entry((owner, share.channel)).or_default().push(share);
             }
@@ -99,6 +102,7 @@ fn add_row(rows: &mut Rows, share: &BilledShare) {
         by_contract: false,
         invoice: share.invoice.clone(),
         is_covered: true,
+        currency: share.currency.clone(),
         billed: Some((billed_for, share.description.clone())),
     };
     *rows.entry(key).or_default() += Measures { billed: share.pico, ..Measures::default() };
@@ -132,6 +136,7 @@ mod tests {
             by_contract: false,
             invoice: String::new(),
             is_covered: false,
+            currency: USD.into(),
             billed: None,
         };
         (key, Measures { consumed: list, priced: list, list, contracted: list, ..Measures::default() })
@@ -147,6 +152,7 @@ mod tests {
             description: "what it says".into(),
             invoice: invoice.into(),
             days: (day, day.next()),
+            currency: USD.into(),
             pico,
         }
     }

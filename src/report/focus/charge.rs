@@ -1,7 +1,7 @@
 //! Booked lines and tool calls as charges: each kind of token apart, at its unit price, so that price times quantity is the cost.
 
 use super::bill::BilledFor;
-use crate::model::{BillingPeriod, Booked, Channel, Day, Keys, LineClass, Slot, ToolRow};
+use crate::model::{BillingPeriod, Booked, Channel, Day, Keys, Labels, LineClass, Slot, ToolRow, USD};
 use std::collections::BTreeMap;
 
 /// What is charged.
@@ -96,6 +96,8 @@ pub(super) struct Key {
     pub by_contract: bool,
     /// The invoice that it is on, if it is on one.
     pub invoice: String,
+    /// The currency of the bill.
+    pub currency: String,
     /// A charge covers it: what is billed is known.
     pub is_covered: bool,
     /// What it is, of a row that is a charge itself.
@@ -185,7 +187,7 @@ pub(super) fn of_line(session: &str, line: &Booked, add: &mut dyn FnMut(Key, Mea
         corrects: is_correction.then(|| line.of.to_string()),
         reason: line.reason.clone(),
         values: line.values.clone(),
-        labels: line.detail.labels.clone(),
+        labels: Labels::all(&line.labels).map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         kind,
         basis,
         unpriced: line.unpriced.clone(),
@@ -194,6 +196,7 @@ pub(super) fn of_line(session: &str, line: &Booked, add: &mut dyn FnMut(Key, Mea
         contracted_unit_price: contracted.zip(at).map(|(rates, at)| rates[at]),
         by_contract: contract.is_some(),
         invoice: String::new(),
+        currency: USD.into(),
         is_covered: false,
         billed: None,
     };
@@ -241,6 +244,7 @@ pub(super) fn of_calls(session: &str, row: &ToolRow<'_>, keys: &Keys<'_>, add: &
         contracted_unit_price: unit,
         by_contract: false,
         invoice: String::new(),
+        currency: USD.into(),
         is_covered: false,
         billed: None,
     };
@@ -284,6 +288,10 @@ mod tests {
             tokens: TokenSums::of_all(tokens),
             sums: Sums { list_usd: list, ..Sums::default() },
             unpriced_tokens: 0,
+            team_strength: String::new(),
+            thread_kind: String::new(),
+            labels: String::new(),
+            price: String::new(),
             detail: BookedDetail { price: rates.map(price), ..BookedDetail::default() },
         }
     }

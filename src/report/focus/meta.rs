@@ -17,6 +17,8 @@ pub(super) struct Totals {
     unpriced_rows: u64,
     counts: BTreeMap<&'static str, i128>,
     amounts: BTreeMap<&'static str, i128>,
+    /// By currency.
+    billed: BTreeMap<String, i128>,
 }
 
 const COUNTS: [&str; TOKENS.len()] =
@@ -38,7 +40,9 @@ impl Totals {
             count("unpriced_tool_calls", m.consumed);
         }
         let mut amount = |name, pico| *self.amounts.entry(name).or_default() += pico;
-        amount("billed_usd", m.billed);
+        if key.is_covered {
+            *self.billed.entry(key.currency.clone()).or_default() += m.billed;
+        }
         match key.basis {
             Basis::Billed => {}
             Basis::Credits => amount("chatgpt_credits", m.list),
@@ -71,6 +75,7 @@ struct Meta<'a> {
     adjustment_rows: u64,
     unpriced_rows: u64,
     totals: BTreeMap<&'a str, String>,
+    billed: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<CurrencyJson<'a>>,
     coverage: CoverageJson<'a>,
@@ -99,6 +104,7 @@ pub(super) fn json(about: &About, totals: &Totals, currency: Option<&CurrencyNot
         adjustment_rows: totals.adjustments,
         unpriced_rows: totals.unpriced_rows,
         totals: counts.chain(amounts).collect(),
+        billed: totals.billed.iter().map(|(currency, pico)| (currency.as_str(), format_pico(*pico))).collect(),
         currency: currency.map(CurrencyJson),
         coverage: CoverageJson { coverage, unreadable: false },
     };

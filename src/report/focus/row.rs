@@ -3,7 +3,9 @@
 use super::bill::BilledFor;
 use super::charge::{Basis, Key, Kind, Measures, TOKENS};
 use super::{About, Account, Version};
-use crate::model::{BillingPeriod, Channel, Conversion, Converted, Day, Sums, UNATTRIBUTED, format_cents, format_pico};
+use crate::model::{
+    BillingPeriod, Channel, Conversion, Converted, Day, Sums, UNATTRIBUTED, USD, format_cents, format_pico,
+};
 use crate::report::format::csv_text;
 use serde_json::{Map, Value, json};
 
@@ -59,7 +61,7 @@ fn costs(key: &Key, m: &Measures) -> Vec<Field> {
     let effective_priced = if key.is_covered && !in_credits { m.billed } else { contracted };
     vec![
         ("BilledCost", amount(m.billed)),
-        ("BillingCurrency", Some("USD".into())),
+        ("BillingCurrency", text(&key.currency)),
         ("ConsumedQuantity", is_usage.then(|| decimal(m.consumed))),
         ("ConsumedUnit", unit.filter(|_| is_usage).map(str::to_string)),
         ("ContractedCost", usd(contracted)),
@@ -69,7 +71,7 @@ fn costs(key: &Key, m: &Measures) -> Vec<Field> {
         ("ListCost", usd(list)),
         ("ListUnitPrice", usd_price(list_price)),
         ("PricingCategory", (is_usage || purchase).then(|| "Standard".into())),
-        ("PricingCurrency", Some(if in_credits { CREDITS } else { "USD" }.into())),
+        ("PricingCurrency", text(if in_credits { CREDITS } else { &key.currency })),
         ("PricingCurrencyContractedUnitPrice", contracted_price.and_then(amount)),
         ("PricingCurrencyEffectiveCost", amount(effective_priced)),
         ("PricingCurrencyListUnitPrice", list_price.and_then(amount)),
@@ -330,6 +332,7 @@ pub(super) fn columns(about: &About) -> Vec<&'static str> {
         contracted_unit_price: None,
         by_contract: false,
         invoice: String::new(),
+        currency: USD.into(),
         is_covered: false,
         billed: None,
     };

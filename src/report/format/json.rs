@@ -1,6 +1,6 @@
 //! JSON, schema 1: token counts are integers, amounts are strings with exactly 12 decimals, what is missing is `null`.
 
-use crate::model::{Coverage, Day, USD, format_cents, format_pico};
+use crate::model::{Cost, Coverage, Day, Sums, USD, format_cents, format_pico};
 use crate::report::{Cell, Column, CurrencyNote, Range, Report};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::collections::BTreeMap;
@@ -15,7 +15,29 @@ pub fn meta_json(report: &Report) -> Vec<u8> {
     bytes(&Document { report, rows: false })
 }
 
-fn bytes(document: &Document<'_>) -> Vec<u8> {
+/// Rows with what must be known of them, where neither totals nor coverage are those of responses.
+pub(in crate::report) fn listing_json(report: &Report, notes: &[String]) -> Vec<u8> {
+    bytes(&Listing { report, notes })
+}
+
+struct Listing<'a> {
+    report: &'a Report,
+    notes: &'a [String],
+}
+
+impl Serialize for Listing<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("schema", &1)?;
+        map.serialize_entry("report", self.report.name)?;
+        map.serialize_entry("period", &Period(self.report.range))?;
+        map.serialize_entry("rows", &Rows(self.report))?;
+        map.serialize_entry("notes", self.notes)?;
+        map.end()
+    }
+}
+
+fn bytes(document: &impl Serialize) -> Vec<u8> {
     // Only strings, integers and maps with string keys are written, which cannot fail.
     let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
     bytes.push(b'\n');
@@ -114,6 +136,30 @@ impl Serialize for Row<'_> {
     }
 }
 
+/// Costs by a name, the amounts that there are of each.
+struct Costs<'a>(&'a BTreeMap<String, Cost>);
+
+impl Serialize for Costs<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, cost)| (name, CostJson(cost))))
+    }
+}
+
+struct CostJson<'a>(&'a Cost);
+
+impl Serialize for CostJson<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("responses", &self.0.responses)?;
+        map.serialize_entry("total_tokens", &self.0.tokens)?;
+        map.serialize_entry("unpriced_tokens", &self.0.unpriced_tokens)?;
+        for (name, sum) in Sums::NAMES.into_iter().zip(self.0.sums.all()) {
+            map.serialize_entry(name, &sum.map(format_pico))?;
+        }
+        map.end()
+    }
+}
+
 /// How complete and certain something is.
 pub(in crate::report) struct CoverageJson<'a> {
     pub coverage: &'a Coverage,
@@ -127,10 +173,12 @@ impl Serialize for CoverageJson<'_> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("responses_by_source", &c.responses_by_source)?;
         map.serialize_entry("unmetered_attempts", &c.unmetered_attempts)?;
+        map.serialize_entry("unmetered_by_model", &c.unmetered_by_model)?;
         map.serialize_entry("unpriced_responses", &c.unpriced_responses)?;
         map.serialize_entry("unpriced_reasons", &c.unpriced_reasons)?;
         map.serialize_entry("unattributed_responses", &c.unattributed_responses)?;
         map.serialize_entry("responses_by_team_strength", &c.responses_by_team_strength)?;
+        map.serialize_entry("cost_by_team_strength", &Costs(&c.cost_by_team_strength))?;
         map.serialize_entry("contradicted_responses", &c.contradicted_responses)?;
         map.serialize_entry("assumed_provider", &c.assumed_provider)?;
         map.serialize_entry("stale_price", &c.stale_price)?;

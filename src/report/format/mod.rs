@@ -4,7 +4,7 @@ mod csv;
 mod fit;
 pub(super) mod json;
 mod safe;
-mod table;
+pub(super) mod table;
 
 pub use csv::csv;
 pub use json::{json, meta_json};

@@ -2,7 +2,7 @@
 
 use super::fit::fit;
 use super::terminal_text;
-use crate::model::{Coverage, Day, UNATTRIBUTED, Unpriced, round_half_even};
+use crate::model::{Cost, Coverage, Day, Strength, UNATTRIBUTED, Unpriced, round_half_even};
 use crate::report::{Cell, Column, CurrencyNote, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 use std::collections::BTreeMap;
@@ -34,15 +34,17 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
 }
 
 /// Heading, rows and totals of the columns that say something and fit, and how many do not fit.
-fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
+pub(in crate::report) fn grid(report: &Report, width: Option<u16>) -> (Table, usize) {
     let shown: Vec<usize> = (0..report.columns.len()).filter(|i| is_shown(report, *i)).collect();
     let columns: Vec<&Column> = shown.iter().map(|i| &report.columns[*i]).collect();
     let texts = |row: &[Cell]| shown.iter().map(|i| cell(&row[*i], &report.columns[*i])).collect::<Vec<_>>();
     let mut grid = vec![columns.iter().map(|c| c.title.unwrap_or_default().to_string()).collect()];
     grid.extend(report.rows.iter().map(|row| texts(row)));
-    grid.push(texts(&report.totals));
-    if let Some(first) = grid.last_mut().and_then(|totals| totals.first_mut()) {
-        *first = "total".to_string();
+    if !report.totals.is_empty() {
+        grid.push(texts(&report.totals));
+        if let Some(first) = grid.last_mut().and_then(|totals| totals.first_mut()) {
+            *first = "total".to_string();
+        }
     }
     let kept = fit(&columns, &mut grid, width);
     let mut table = Table::new();
@@ -71,7 +73,7 @@ fn is_shown(report: &Report, i: usize) -> bool {
         && (i == 0 || matches!(column.name, "list_usd") || report.rows.iter().any(|row| says(&row[i])))
 }
 
-fn days(range: Range) -> String {
+pub(in crate::report) fn days(range: Range) -> String {
     let zone = range.zone;
     match (range.since, range.until) {
         (None, None) => format!("all days ({zone})"),
@@ -100,7 +102,7 @@ fn aligned(text: &str, kind: Kind) -> TableCell {
 /// Enough of an id for `show`, and of a moment for people.
 fn brief<'a>(column: &str, text: &'a str) -> &'a str {
     match column {
-        "session_id" => text.get(text.len().saturating_sub(12)..).unwrap_or(text),
+        "session_id" | "thread_id" => text.get(text.len().saturating_sub(12)..).unwrap_or(text),
         "started" => text.get(..19).unwrap_or(text),
         _ => text,
     }
@@ -164,8 +166,8 @@ pub fn notes(c: &Coverage) -> Vec<String> {
         "" => "seen by: no responses".to_string(),
         sources => format!("seen by: {sources}"),
     }];
-    if c.responses_by_team_strength.keys().any(|strength| strength != UNATTRIBUTED) {
-        notes.push(format!("team known by: {}", list(&c.responses_by_team_strength)));
+    if c.cost_by_team_strength.keys().any(|strength| strength != UNATTRIBUTED) {
+        notes.push(format!("team known by: {}", by_strength(c).join("; ")));
     }
     let mut note = |n: i64, text: &str| {
         if n > 0 {
@@ -182,7 +184,7 @@ pub fn notes(c: &Coverage) -> Vec<String> {
     );
     note(
         c.contradicted_responses,
-        "responses that claim another team, cost centre or user than the list of members has: not believed",
+        "responses that claim another team, cost centre, project or user than their credential or the list of members has: not believed",
     );
     note(c.assumed_provider, "responses of custom providers, rated at OpenAI list");
     note(c.stale_price, "responses priced beyond the day their price was guaranteed through");
@@ -199,6 +201,22 @@ pub fn notes(c: &Coverage) -> Vec<String> {
         notes.push("hint: write channel = \"api\" or channel = \"chatgpt\" into config.toml in the home".into());
     }
     notes
+}
+
+/// What is known of each team by what, the strongest reason first: responses and amounts, each unit on its own.
+fn by_strength(c: &Coverage) -> Vec<String> {
+    let known = Strength::ALL.iter().filter_map(|s| Some((s, c.cost_by_team_strength.get(s.name())?)));
+    let one = |(strength, cost): (&Strength, &Cost)| {
+        let mut text = format!("{} {}", strength.name(), thousands(cost.responses));
+        let units = [(cost.sums.list_usd, "USD"), (cost.sums.credits, "credits")];
+        let amounts: Vec<_> =
+            units.iter().filter_map(|(sum, unit)| Some(format!("{} {unit}", amount((*sum)?)))).collect();
+        if !amounts.is_empty() {
+            text.push_str(&format!(" ({})", amounts.join(", ")));
+        }
+        text
+    };
+    known.map(one).collect()
 }
 
 #[cfg(test)]

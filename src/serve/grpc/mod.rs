@@ -10,6 +10,7 @@ pub(super) mod client;
 mod codec;
 mod envelope;
 
+use super::guard::Caller;
 use super::intake::{self, Message, Signal};
 use super::refusal::Refusal;
 use super::{Sink, body};
@@ -69,7 +70,7 @@ fn refused(refusal: Refusal) -> Response<Body> {
 
 async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Response<Body>), Refusal> {
     let (head, body) = request.into_parts();
-    let signal = admit(sink, &head)?;
+    let (signal, caller) = admit(sink, &head)?;
     let envelope = Envelope::open(body, &sink.options).await?;
     let (length, gzip) = (envelope.length, envelope.compressed);
     if signal != Signal::Logs {
@@ -83,7 +84,8 @@ async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Respo
     let named = head.headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip");
     let limit = if gzip { body::inflated_limit(length, &sink.options) } else { length };
     let mut reached = false;
-    let export = Export { sink, logs: Some((intake::client(&head.headers), room)), reached: &mut reached };
+    let export =
+        Export { sink, logs: Some((intake::client(sink, &head.headers, caller), room)), reached: &mut reached };
     let request = Request::from_parts(head, envelope.into_body(&sink.options));
     let mut grpc = Grpc::new(Raw).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(limit);
     let response = polled(gzip, grpc.unary(export, request)).await;
@@ -99,7 +101,7 @@ async fn serve(sink: &Sink, request: Request<Incoming>) -> Result<(Signal, Respo
 }
 
 /// Everything that is decided by the head alone, before a byte of the body is read.
-fn admit(sink: &Sink, head: &Parts) -> Result<Signal, Refusal> {
+fn admit(sink: &Sink, head: &Parts) -> Result<(Signal, Caller), Refusal> {
     intake::check_caller(sink, head)?;
     let unknown = |what| Refusal::new(StatusCode::NOT_IMPLEMENTED, what);
     let signal = match head.uri.path() {
@@ -116,8 +118,7 @@ fn admit(sink: &Sink, head: &Parts) -> Result<Signal, Refusal> {
     if !matches!(kind, b"application/grpc" | b"application/grpc+proto") {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/grpc"));
     }
-    intake::check_token(sink, &head.headers)?;
-    Ok(signal)
+    Ok((signal, intake::check_token(sink, &head.headers)?))
 }
 
 /// Runs a future; one that inflates must not hold up other requests, so its thread's other work is taken over then.

@@ -1,14 +1,19 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
+mod bills;
 mod cache;
+mod content;
+mod copy;
 mod migrate;
 mod rows;
 mod sealed;
 
+pub use self::copy::{Copied, check, is_empty, put_back};
+
 use self::rows::Rows;
-use super::{Appended, Batch, Busy, Cursor, Store};
-use crate::model::{Observation, ThreadId};
-use anyhow::{Context, bail};
+use super::{Appended, Batch, Busy, Cursor, Purge, Store};
+use crate::model::{Content, Observation, ThreadId};
+use anyhow::bail;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -43,6 +48,7 @@ const LEFT: Duration = Duration::from_millis(2);
 pub struct SqliteStore {
     db: Connection,
     patience: Duration,
+    copied: Option<PathBuf>,
 }
 
 impl SqliteStore {
@@ -69,31 +75,44 @@ impl SqliteStore {
         if rusqlite::version_number() < OLDEST_SQLITE {
             bail!("SQLite {} is too old; at least 3.51.3 is needed", rusqlite::version());
         }
-        let db = Self::prepare(path, patience).with_context(|| {
-            let shown = path.display();
-            format!("cannot use the store {shown}; if it is damaged, move it away and run `codex-tally import` again")
+        let (db, copied) = Self::prepare(path, patience).map_err(|e| {
+            let damaged = e.chain().filter_map(|e| e.downcast_ref::<rusqlite::Error>()).any(is_damage);
+            let next = match damaged {
+                true => "; it is damaged: move it away and run `codex-tally restore` or `codex-tally import`",
+                false => "",
+            };
+            e.context(format!("cannot use the store {}{next}", path.display()))
         })?;
-        Ok(SqliteStore { db, patience })
+        Ok(SqliteStore { db, patience, copied })
     }
 
-    fn prepare(path: &Path, patience: Duration) -> anyhow::Result<Connection> {
+    fn prepare(path: &Path, patience: Duration) -> anyhow::Result<(Connection, Option<PathBuf>)> {
         // SQLite would create the file with the user's umask.
         std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let mut db = Connection::open(path)?;
         db.busy_timeout(patience)?;
         db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        db.pragma_update(None, "trusted_schema", false)?;
+        db.pragma_update(None, "cell_size_check", true)?;
+        // A file that is not for this version stays as it is, also in its mode.
+        migrate::version(&*db.transaction()?)?;
         // Of a new file. Many small rows come at once: larger pages are fewer writes.
         db.pragma_update(None, "page_size", 8192)?;
         use_wal(&db, patience)?;
         // What was acknowledged survives power loss: each commit syncs the WAL.
         db.pragma_update(None, "synchronous", "full")?;
         db.pragma_update(None, "fullfsync", true)?;
-        db.pragma_update(None, "trusted_schema", false)?;
         db.pragma_update(None, "foreign_keys", true)?;
-        migrate::migrate(&mut db)?;
+        let copied = migrate::migrate(&mut db, path)?;
+        migrate::nothing_foreign(&db)?;
         db.set_prepared_statement_cache_capacity(32);
-        Ok(db)
+        Ok((db, copied))
     }
+}
+
+/// Whether this is what SQLite says of a file that is not as it was written.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Says of a refusal that it is one which passes.
@@ -118,6 +137,7 @@ impl SqliteStore {
                 && let Some((rows, batch)) = left.next()
             {
                 appended += rows.append(&tx)?;
+                content::append(&tx, &batch.contents)?;
                 append_positions(&tx, batch)?;
             }
             tx.commit()?;
@@ -211,6 +231,14 @@ impl Store for SqliteStore {
         let mut statement = self.db.prepare_cached("SELECT path FROM codex_home ORDER BY path")?;
         let rows = statement.query_map([], |row| Ok(path_of(row.get_ref(0)?.as_blob()?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn contents(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Content>> {
+        self.read_contents(threads)
+    }
+
+    fn purge(&mut self, which: &Purge) -> anyhow::Result<u64> {
+        self.purge_contents(which)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{RULES, export, machine, respond, rows};
+use super::{RULES, billed_month, export, machine, respond, rows};
 use crate::support::capture::files;
 use crate::support::{Feed, TestEnv, Transcript};
 
@@ -20,6 +20,10 @@ VIRTUAL_CURRENCY_SUPPORTED";
 /// The rules say: null if the charge is on no invoice, not null if it is on one. Both are checked without their conditions, so
 /// one of the two always fails; the rule that they are parts of holds.
 const ALWAYS: [&str; 1] = ["InvoiceId-C-005-C"];
+
+/// The other one of the two fails as soon as any row is on an invoice. And a purchase that covers later charges has no effective
+/// cost of its own: that is asked of every purchase, also of seats, which cover nothing but their own month.
+const OF_INVOICES: [&str; 2] = ["EffectiveCost-C-005-C", "InvoiceId-C-004-C"];
 
 /// Only codes of national currencies are taken, though the specification allows names of virtual ones there.
 const OF_VIRTUAL_CURRENCIES: [&str; 2] = ["PricingCurrency-C-000-C", "PricingCurrency-C-003-M"];
@@ -102,6 +106,8 @@ fn the_public_validator_finds_nothing() {
     }
     let usd = String::from_utf8(usd.into_inner().unwrap()).unwrap();
     assert_eq!(failures(&env, "usd.csv", &usd), set(&ALWAYS));
+    let (env, csv) = billed_month();
+    assert_eq!(failures(&env, "billed.csv", &csv), set(&OF_INVOICES));
     // And it does find what is wrong.
     let found = failures(&env, "bad.csv", &usd.replacen(",USD,", ",usd,", 1).replace("Usage-Based", "Daily"));
     for column in ["BillingCurrency", "ChargeFrequency"] {

@@ -41,6 +41,14 @@ impl Client {
         Ok(Client { stream, read: Vec::new() })
     }
 
+    /// Whether the server has not closed it, and has not answered.
+    pub fn is_open(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        peeked.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).unwrap();
     }

@@ -7,6 +7,8 @@ pub struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// Behind the question mark.
+    pub query: String,
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -18,14 +20,15 @@ impl Request {
         let mut words = first.split(' ');
         let method = words.next().unwrap_or_default().to_owned();
         let target = words.next().unwrap_or_default();
-        let path = target.split('?').next().unwrap_or_default().to_owned();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = (path.to_owned(), query.to_owned());
         let mut headers = Vec::new();
         while let Some(header) = line(stream)?.filter(|header| !header.is_empty()) {
             if let Some((name, value)) = header.split_once(':') {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        let mut request = Self { method, path, headers, body: Vec::new() };
+        let mut request = Self { method, path, query, headers, body: Vec::new() };
         let sent = request.read_body(stream)?;
         request.body = match request.header("content-encoding") {
             None | Some("identity") => sent,

@@ -30,7 +30,7 @@ pub fn of_transcripts(capture: &Capture, change: impl Fn(usize, &[u8]) -> Vec<Ve
 
 /// What OTLP says; the `n`th request in the other encoding where `other(n)`, if it is known how.
 pub fn of_otlp(capture: &Capture, other: impl Fn(usize) -> bool) -> Vec<Observation> {
-    let headers = ClientHeaders { team: Some("platform".into()) };
+    let headers = ClientHeaders { team: Some("platform".into()), ..ClientHeaders::default() };
     let of = |(n, (json, body)): (usize, (bool, Vec<u8>))| match json {
         true if other(n) => decode_protobuf(&transcode(&body), &headers).unwrap().observations,
         true => decode_json(&body, &headers).unwrap().observations,

@@ -34,6 +34,11 @@ impl Server {
         server
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -132,7 +137,7 @@ impl Drop for Server {
 /// The port of the first whole line that names a loopback address.
 fn port_in(stderr: &str) -> Option<u16> {
     let whole = &stderr[..stderr.rfind('\n')?];
-    let (_, rest) = whole.split_once("http://127.0.0.1:")?;
+    let (_, rest) = whole.split_once("://127.0.0.1:")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
 }

@@ -1,0 +1,238 @@
+//! `service`: the sink, or a timer that reads on, as a service of the user's own service manager.
+
+use super::context::{Context, write_file};
+use super::out;
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+
+/// Run the sink with your session, under systemd or launchd
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  codex-tally service install           the sink, at each login
+  codex-tally service install --sync    no sink: read spool and transcripts every 15 minutes
+  codex-tally service print             only show the files")]
+pub(super) enum Command {
+    /// Write the service's files and start it
+    #[command(after_help = "Example:\n  codex-tally service install")]
+    Install(Args),
+    /// Stop the service and remove its files
+    #[command(after_help = "Example:\n  codex-tally service remove")]
+    Remove(Args),
+    /// Print the service's files, each with its path
+    #[command(after_help = "Example:\n  codex-tally service print --manager launchd")]
+    Print(Args),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Whose files [default: launchd on macOS, else systemd]
+    #[arg(long, value_enum)]
+    manager: Option<Manager>,
+    /// A timer that reads on every 15 minutes, instead of the sink
+    #[arg(long)]
+    sync: bool,
+    /// Where the sink listens for OTLP/HTTP
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
+    http: SocketAddr,
+    /// Where the sink listens for OTLP/gRPC
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]
+    grpc: SocketAddr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Manager {
+    Systemd,
+    Launchd,
+}
+
+/// The files of a service; what is to be started comes last.
+struct Service {
+    manager: Manager,
+    folder: PathBuf,
+    files: Vec<(&'static str, String)>,
+}
+
+pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
+    let (Command::Install(args) | Command::Remove(args) | Command::Print(args)) = command;
+    let service = Service::new(context, args)?;
+    match command {
+        Command::Print(_) => service.print()?,
+        Command::Install(_) => service.install()?,
+        Command::Remove(_) => service.remove()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Service {
+    fn new(context: &Context, args: &Args) -> anyhow::Result<Self> {
+        let manager =
+            args.manager.unwrap_or(if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd });
+        let home = context.env.path("HOME").context("HOME is not set, so it is not known where services belong")?;
+        let folder = match manager {
+            Manager::Launchd => home.join("Library/LaunchAgents"),
+            Manager::Systemd => {
+                context.env.path("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("systemd/user")
+            }
+        };
+        let call = call(context)?;
+        let templates: &[(&'static str, &str)] = match (manager, args.sync) {
+            (Manager::Systemd, false) => &[
+                ("codex-tally.socket", include_str!("../../hooks/service/codex-tally.socket")),
+                ("codex-tally.service", include_str!("../../hooks/service/codex-tally.service")),
+            ],
+            (Manager::Systemd, true) => &[
+                ("codex-tally-sync.service", include_str!("../../hooks/service/codex-tally-sync.service")),
+                ("codex-tally-sync.timer", include_str!("../../hooks/service/codex-tally-sync.timer")),
+            ],
+            (Manager::Launchd, false) => {
+                &[("com.codex-tally.sink.plist", include_str!("../../hooks/service/com.codex-tally.sink.plist"))]
+            }
+            (Manager::Launchd, true) => {
+                &[("com.codex-tally.sync.plist", include_str!("../../hooks/service/com.codex-tally.sync.plist"))]
+            }
+        };
+        let filled = |template: &str| {
+            let template = template.replace("@HTTP@", &args.http.to_string()).replace("@GRPC@", &args.grpc.to_string());
+            template.replace("@COMMAND@", &for_systemd(&call)).replace("@ARGUMENTS@\n", &for_launchd(&call))
+        };
+        let files = templates.iter().map(|(name, template)| (*name, filled(template))).collect();
+        Ok(Service { manager, folder, files })
+    }
+
+    /// What is switched on: for systemd all that can be (a service without `[Install]` is started by its timer).
+    fn units(&self) -> Vec<&'static str> {
+        self.files
+            .iter()
+            .filter(|(_, text)| self.manager == Manager::Launchd || text.contains("[Install]"))
+            .map(|(n, _)| *n)
+            .collect()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for (name, file) in &self.files {
+            write!(text, "# {}\n{file}\n", self.path(name).display())?;
+        }
+        out::data(text.as_bytes())
+    }
+
+    fn install(&self) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
+        for (name, text) in &self.files {
+            write_file(&self.path(name), text.as_bytes())?;
+            out::talk(&format!("wrote {}", self.path(name).display()));
+        }
+        let commands = match self.manager {
+            Manager::Systemd => {
+                vec![systemctl(&["daemon-reload"]), systemctl(&with(&["enable", "--now"], &self.units()))]
+            }
+            Manager::Launchd => self.launchctl("load"),
+        };
+        start(&commands)
+    }
+
+    fn remove(&self) -> anyhow::Result<()> {
+        let there: Vec<PathBuf> = self.files.iter().map(|(name, _)| self.path(name)).filter(|p| p.exists()).collect();
+        if there.is_empty() {
+            out::talk("there is no such service");
+            return Ok(());
+        }
+        let stop = match self.manager {
+            Manager::Systemd => vec![systemctl(&with(&["disable", "--now"], &self.units()))],
+            Manager::Launchd => self.launchctl("unload"),
+        };
+        let stopped = start(&stop);
+        for path in there {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            out::talk(&format!("removed {}", path.display()));
+        }
+        stopped
+    }
+
+    fn launchctl(&self, what: &str) -> Vec<Vec<String>> {
+        let of = |(name, _): &(&str, String)| {
+            vec!["launchctl".to_string(), what.to_string(), "-w".to_string(), self.path(name).display().to_string()]
+        };
+        self.files.iter().map(of).collect()
+    }
+}
+
+fn with<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+    first.iter().chain(rest).copied().collect()
+}
+
+fn systemctl(args: &[&str]) -> Vec<String> {
+    ["systemctl", "--user"].iter().chain(args).map(ToString::to_string).collect()
+}
+
+/// Runs the manager's commands; where there is no manager (a container, another user's shell) it says what to run.
+fn start(commands: &[Vec<String>]) -> anyhow::Result<()> {
+    for (i, command) in commands.iter().enumerate() {
+        let [program, args @ ..] = command.as_slice() else { continue };
+        let output = std::process::Command::new(program).args(args).stdin(Stdio::null()).output();
+        let why = match output {
+            Ok(output) if output.status.success() => continue,
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_string(),
+            Err(e) => e.to_string(),
+        };
+        let left: Vec<String> = commands[i..].iter().map(|c| format!("  {}", c.join(" "))).collect();
+        bail!(
+            "`{}` failed: {why}; the files are in order, what is left to run is\n{}",
+            command.join(" "),
+            left.join("\n")
+        );
+    }
+    Ok(())
+}
+
+/// The program with the settings of this call, as it is to be run.
+fn call(context: &Context) -> anyhow::Result<Vec<String>> {
+    let program = std::env::current_exe().context("this program's own path is not known")?;
+    let mut call = vec![text(&program)?];
+    for (flag, path) in [("--home", Some(&context.home)), ("--config", context.asked_config.as_ref())] {
+        if let Some(path) = path {
+            call.extend([flag.to_string(), text(&std::path::absolute(path)?)?]);
+        }
+    }
+    Ok(call)
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().filter(|path| !path.contains(char::is_control));
+    Ok(text.with_context(|| format!("{} cannot be written into a service's file", path.display()))?.to_string())
+}
+
+/// Quoted as systemd reads it: `%` and `$` mean something there.
+fn for_systemd(call: &[String]) -> String {
+    let quoted = |word: &String| {
+        let word = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+        format!("\"{word}\"")
+    };
+    call.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn for_launchd(call: &[String]) -> String {
+    let escaped = |word: &String| word.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    call.iter().map(|word| format!("    <string>{}</string>\n", escaped(word))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_paths_are_quoted() {
+        let call = ["/a b/100%/\"x\"/$y\\z".to_string(), "--home".to_string()];
+        assert_eq!(for_systemd(&call), r#""/a b/100%%/\"x\"/$$y\\z" "--home""#);
+        assert_eq!(for_launchd(&["<&>".to_string()]), "    <string>&lt;&amp;&gt;</string>\n");
+        assert!(text(Path::new("/a\nExecStart=evil")).is_err());
+    }
+}

@@ -1,0 +1,362 @@
+//! What must hold of any bill.
+
+use super::*;
+use crate::model::{
+    Bill, BillingFile, BillingPeriod, BillingSource, Channel, Covered, Currency, Day, Difference, Measured, Money,
+    Origin, Pico, Quantity, Reconciled, Share, ShareClass, Timestamp, TokenSums,
+};
+use proptest::prelude::*;
+
+const UNIT: i128 = 1_000_000_000_000;
+
+fn month() -> BillingPeriod {
+    "2026-11".parse().unwrap()
+}
+
+fn day(n: u32) -> Day {
+    Day::parse(&format!("2026-11-{n:02}")).unwrap()
+}
+
+fn charge(source: BillingSource, kind: ChargeKind, row: u64, from: Day, to: Day) -> Charge {
+    let is_credits = source == BillingSource::Workspace;
+    let chatgpt = is_credits || matches!(kind, ChargeKind::Seat | ChargeKind::CreditPack);
+    Charge {
+        source,
+        kind,
+        channel: if chatgpt { Channel::Chatgpt } else { Channel::Api },
+        account: "acme".into(),
+        invoice: if source == BillingSource::Invoice { "I".into() } else { String::new() },
+        key: format!("row={row}"),
+        start: from.start(),
+        end: to.next().start(),
+        project: None,
+        api_key: None,
+        user: None,
+        email: None,
+        model: None,
+        tier: None,
+        line_item: None,
+        quantity: None,
+        requests: None,
+        usage: None,
+        money: None,
+        credits: None,
+        origin: Origin { file: "f".into(), row },
+    }
+}
+
+fn usd(pico: i128) -> Option<Money> {
+    Some(Money { pico: Pico(pico), currency: Currency::usd(), written: None })
+}
+
+fn observed_row(team: &str, user: &str, channel: Channel, value: i128) -> ObservedRow {
+    ObservedRow {
+        owner: [team, "CC", "p", user].map(str::to_string),
+        channel: channel.name().into(),
+        model: "gpt-6.1-sol".into(),
+        tier: "standard".into(),
+        responses: 1,
+        tokens: TokenSums { input: i64::try_from(value / 1_000_000).unwrap(), ..TokenSums::default() },
+        list_usd: if channel == Channel::Api { value } else { 0 },
+        credits: if channel == Channel::Chatgpt { value } else { 0 },
+        api_equivalent: if channel == Channel::Chatgpt { value / 25 } else { 0 },
+        ..ObservedRow::default()
+    }
+}
+
+fn file(charges: &[Charge]) -> BillingFile {
+    BillingFile {
+        sha256: "f".into(),
+        name: "f".into(),
+        imported: Timestamp(0),
+        rows: charges.len() as u64,
+        covers: Vec::new(),
+        whole: false,
+        ignored: BTreeMap::new(),
+    }
+}
+
+fn bill(charges: Vec<Charge>) -> Bill {
+    Bill::new(&[file(&charges)], charges)
+}
+
+/// Calls with a plan that has nothing but these.
+fn with_plan<T>(method: Option<Method>, fixed: &BTreeMap<String, u32>, work: impl FnOnce(&Plan<'_>) -> T) -> T {
+    let (rules, none, methods) = (Rules::default(), BTreeMap::new(), BTreeMap::new());
+    let book = PriceBook::builtin();
+    work(&Plan {
+        method,
+        methods: &methods,
+        fixed,
+        projects: &none,
+        api_keys: &none,
+        users: &none,
+        rules: &rules,
+        book,
+    })
+}
+
+fn brief(shares: &[Share]) -> Vec<(&str, &str, &str, i128)> {
+    let amount = |share: &Share| share.money.as_ref().map(|m| m.pico.0).or(share.credits.map(|c| c.0)).unwrap_or(0);
+    shares.iter().map(|s| (s.class.name(), s.owner[0].as_str(), s.owner[3].as_str(), amount(s))).collect()
+}
+
+#[test]
+fn what_was_not_observed_and_idle_seats_are_apart() {
+    let mut observed = Observed::new(month());
+    for (team, user, value) in [("a", "ann", 3 * UNIT), ("b", "bob", UNIT)] {
+        observed.insert(day(2), observed_row(team, user, Channel::Chatgpt, value));
+    }
+    observed.insert(day(3), observed_row("a", "ann", Channel::Api, 6 * UNIT));
+    let mut credits = charge(BillingSource::Workspace, ChargeKind::Usage, 1, day(2), day(2));
+    credits.credits = Some(Pico(5 * UNIT));
+    let mut seats = charge(BillingSource::Invoice, ChargeKind::Seat, 2, day(1), day(30));
+    (seats.money, seats.quantity) = (usd(100), Some(Quantity { pico: Pico(3 * UNIT), unit: "seats".into() }));
+    let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, 3, day(3), day(3));
+    cost.money = usd(10 * UNIT);
+    let mut tax = charge(BillingSource::Invoice, ChargeKind::Tax, 4, day(1), day(30));
+    tax.money = usd(2 * UNIT);
+    let mut pack = charge(BillingSource::Invoice, ChargeKind::CreditPack, 5, day(1), day(30));
+    pack.money = usd(5);
+    let bill = bill(vec![credits, seats, cost, tax, pack]);
+    let all = with_plan(None, &BTreeMap::new(), |plan| allocate(&bill, &observed, plan));
+    let shares: Vec<_> = all.iter().map(|one| brief(&one.shares)).collect();
+    let nobody = "unattributed";
+    assert_eq!(
+        shares[0],
+        [("allocated", "a", "ann", 3 * UNIT), ("allocated", "b", "bob", UNIT), ("not_observed", nobody, nobody, UNIT)]
+    );
+    assert_eq!(shares[1], [("allocated", "a", "ann", 34), ("allocated", "b", "bob", 33), ("idle", nobody, nobody, 33)]);
+    assert_eq!(shares[2], [("allocated", "a", "ann", 6 * UNIT), ("not_observed", nobody, nobody, 4 * UNIT)]);
+    // A tax is spread as what it is on; credits as they were drawn.
+    let fifths = |n: i128| n * 2 * UNIT / 10;
+    assert_eq!(shares[3], [("allocated", "a", "ann", fifths(6)), ("not_observed", nobody, nobody, fifths(4))]);
+    assert_eq!(
+        shares[4],
+        [("allocated", "a", "ann", 3), ("allocated", "b", "bob", 1), ("not_observed", nobody, nobody, 1)]
+    );
+}
+
+#[test]
+fn fixed_weights_are_those_of_the_configuration() {
+    let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, 1, day(1), day(1));
+    cost.money = usd(-10);
+    let fixed = BTreeMap::from([("a".to_string(), 2), ("b".to_string(), 1)]);
+    let all = with_plan(Some(Method::Fixed), &fixed, |plan| allocate(&bill(vec![cost]), &Observed::new(month()), plan));
+    let nobody = "unattributed";
+    assert_eq!(brief(&all[0].shares), [("allocated", "a", nobody, -7), ("allocated", "b", nobody, -3)]);
+}
+
+/// The whole sum by reason, of tokens of a kind or of an amount.
+fn parts(rows: &[Reconciled], measured: &Measured) -> Vec<(&'static str, i128)> {
+    let mut sums: BTreeMap<Difference, i128> = BTreeMap::new();
+    for (why, part) in rows.iter().filter(|row| row.measured == *measured).flat_map(|row| &row.parts) {
+        *sums.entry(*why).or_default() += part;
+    }
+    sums.into_iter().map(|(why, part)| (why.name(), part)).collect()
+}
+
+fn billed_tokens(row: u64, tier: &str, input: i64, output: i64) -> Charge {
+    let mut tokens = charge(BillingSource::Usage, ChargeKind::Usage, row, day(2), day(2));
+    tokens.usage = Some(TokenSums { input, output, ..TokenSums::default() });
+    (tokens.model, tokens.tier) = (Some("gpt-6.1-sol-2026-09-29".into()), Some(tier.into()));
+    tokens
+}
+
+fn cost(row: u64, pico: i128) -> Charge {
+    let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, row, day(2), day(2));
+    (cost.money, cost.line_item) = (usd(pico), Some("gpt-6.1-sol, all".into()));
+    cost
+}
+
+/// 1000 tokens of input at 2 USD (fast: 4) and 100 of output at 10 (fast: 20) per million.
+fn sent(tier: &str) -> Observed {
+    let mut observed = Observed::new(month());
+    let mut row = observed_row("a", "ann", Channel::Api, 0);
+    row.tokens = TokenSums { input: 1000, output: 100, ..TokenSums::default() };
+    row.tier = tier.into();
+    row.list_usd = if tier == "priority" { 6_000_000_000 } else { 3_000_000_000 };
+    observed.insert(day(2), row);
+    observed
+}
+
+fn reconciled(charges: Vec<Charge>, observed: &Observed, uplift: u8) -> Reconciliation {
+    with_plan(None, &BTreeMap::new(), |plan| reconcile(&bill(charges), observed, plan, uplift))
+}
+
+#[test]
+fn differences_have_their_reasons() {
+    let money = Measured::Money("USD".into());
+    let input = Measured::Tokens("uncached_input");
+    let standard = |input, output| billed_tokens(1, "standard", input, output);
+    // Equal.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_000_000_000)], &sent("standard"), 0);
+    assert!(made.rows.iter().all(|row| row.parts.is_empty()), "{made:?}");
+    assert!(made.notes.contains(&"tokens are compared by day, model, tier, on 1 days".to_string()), "{:?}", made.notes);
+    // Asked for fast, served and billed as standard.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_000_000_000)], &sent("priority"), 0);
+    let moved: Vec<_> = made.rows.iter().filter(|row| row.measured == input).map(|row| row.parts.clone()).collect();
+    assert_eq!(moved, [vec![(Difference::Tier, -1000)], vec![(Difference::Tier, 1000)]]);
+    assert_eq!(parts(&made.rows, &money), [("tier", -3_000_000_000)]);
+    // Half of it was not observed.
+    let made = reconciled(vec![standard(2000, 200), cost(2, 6_000_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &input), [("not_observed", 1000)]);
+    assert_eq!(parts(&made.rows, &money), [("not_observed", 3_000_000_000)]);
+    // The same tokens, at another price, and in a region that costs more.
+    let made = reconciled(vec![standard(1000, 100), cost(2, 2_400_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &money), [("price", -600_000_000)]);
+    let made = reconciled(vec![standard(1000, 100), cost(2, 3_300_000_000)], &sent("standard"), 10);
+    assert_eq!(parts(&made.rows, &money), [("region", 300_000_000)]);
+    // Without tokens it is only known how much.
+    let made = reconciled(vec![cost(2, 2_000_000_000)], &sent("standard"), 0);
+    assert_eq!(parts(&made.rows, &money), [("over_observed", -1_000_000_000)]);
+    let mut unpriced = sent("standard");
+    unpriced.insert(
+        day(2),
+        ObservedRow { unpriced_tokens: 5, model: "new".into(), ..observed_row("a", "ann", Channel::Api, 0) },
+    );
+    let mut new = cost(2, 50);
+    new.model = Some("new".into());
+    let made = reconciled(vec![cost(3, 3_000_000_000), new], &unpriced, 0);
+    assert_eq!(parts(&made.rows, &money), [("unpriced", 50)]);
+}
+
+#[test]
+fn days_that_no_export_tells_of_are_not_compared() {
+    let mut observed = sent("standard");
+    observed.insert(day(9), observed_row("a", "ann", Channel::Api, UNIT));
+    let made = reconciled(vec![billed_tokens(1, "standard", 1000, 100), cost(2, 3_000_000_000)], &observed, 0);
+    assert!(made.rows.iter().all(|row| row.parts.is_empty()), "{made:?}");
+    let note = "1 responses were observed on days that are in no export of costs: not compared";
+    assert!(made.notes.contains(&note.to_string()), "{:?}", made.notes);
+}
+
+fn kinds() -> impl Strategy<Value = ChargeKind> {
+    prop::sample::select(ChargeKind::ALL.to_vec())
+}
+
+fn sources() -> impl Strategy<Value = BillingSource> {
+    prop::sample::select(vec![BillingSource::Costs, BillingSource::Workspace, BillingSource::Invoice])
+}
+
+prop_compose! {
+    fn charges()(
+        rows in prop::collection::vec((sources(), kinds(), 1u32..=30, 0u32..60, any::<i64>(), 0i128..9, any::<bool>()), 0..12)
+    ) -> Vec<Charge> {
+        rows.into_iter().enumerate().map(|(i, (source, kind, from, days, pico, seats, named))| {
+            let to = (0..days).fold(day(from), |day, _| day.next());
+            let mut charge = charge(source, kind, i as u64 + 1, day(from), to);
+            match source {
+                BillingSource::Workspace => charge.credits = Some(Pico(i128::from(pico).abs())),
+                _ => charge.money = usd(pico.into()),
+            }
+            charge.quantity = Some(Quantity { pico: Pico(seats * UNIT), unit: "seats".into() });
+            charge.email = named.then(|| format!("u{}", seats % 4));
+            charge
+        }).collect()
+    }
+}
+
+prop_compose! {
+    fn usage()(rows in prop::collection::vec((1u32..=30, 0usize..3, 0usize..4, any::<bool>(), 0i128..1 << 62), 0..20)) -> Observed {
+        let mut observed = Observed::new(month());
+        for (at, team, user, api, value) in rows {
+            let channel = if api { Channel::Api } else { Channel::Chatgpt };
+            observed.insert(day(at), observed_row(["a", "b", "c"][team], ["u0", "u1", "u2", "u3"][user], channel, value));
+        }
+        observed
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_observed_and_the_differences_are_what_was_billed(
+        charges in charges(),
+        tokens in prop::collection::vec((0usize..3, 0i64..5_000, 0i64..500), 0..6),
+        observed in usage(),
+        uplift in 0u8..30,
+    ) {
+        let of_tier = |(i, (tier, input, output)): (usize, (usize, i64, i64))| {
+            billed_tokens(100 + i as u64, ["standard", "priority", "flex"][tier], input, output)
+        };
+        let tokens: Vec<Charge> = tokens.into_iter().enumerate().map(of_tier).collect();
+        let all = bill(charges.iter().cloned().chain(tokens.iter().cloned()).collect());
+        let made = with_plan(None, &BTreeMap::new(), |plan| reconcile(&all, &observed, plan, uplift));
+        let (mut billed, mut usd, mut input) = (0, 0, 0);
+        for row in &made.rows {
+            prop_assert_eq!(row.residual(), 0);
+            match &row.measured {
+                Measured::Money(_) => usd += row.billed,
+                Measured::Credits => billed += row.billed,
+                Measured::Tokens("uncached_input") => input += row.billed,
+                Measured::Tokens(_) => {}
+            }
+            let tokens = matches!(row.measured, Measured::Tokens(_));
+            prop_assert!(!tokens || row.parts.iter().all(|(_, part)| part.abs() <= (row.billed - row.observed).abs()));
+        }
+        // Nothing that was billed is left out.
+        let of_month = |is_usd: bool| -> i128 {
+            let usage = all.counted_in(month()).filter(|c| c.kind == ChargeKind::Usage);
+            usage.filter_map(|c| if is_usd { c.money.map(|m| m.pico.0) } else { c.credits.map(|c| c.0) }).sum()
+        };
+        prop_assert_eq!((usd, billed), (of_month(true), of_month(false)));
+        prop_assert_eq!(input, tokens.iter().filter_map(|c| c.usage).map(|u| i128::from(u.input)).sum::<i128>());
+    }
+
+    #[test]
+    fn shares_add_up_to_their_charge_and_months_to_the_whole(
+        charges in charges(),
+        observed in usage(),
+        method in prop::option::of(prop::sample::select(Method::ALL.to_vec())),
+    ) {
+        let fixed = BTreeMap::from([("a".to_string(), 3), ("b".to_string(), 2)]);
+        let all = with_plan(method, &fixed, |plan| allocate(&bill(charges.clone()), &observed, plan));
+        for one in &all {
+            let money: i128 = one.shares.iter().filter_map(|s| s.money.as_ref()).map(|m| m.pico.0).sum();
+            let credits: i128 = one.shares.iter().filter_map(|s| s.credits).map(|c| c.0).sum();
+            prop_assert_eq!(money, one.charge.money.as_ref().map_or(0, |m| m.pico.0));
+            prop_assert_eq!(credits, one.charge.credits.map_or(0, |c| c.0));
+        }
+        for whole in &charges {
+            let months = std::iter::successors(Some(month()), |month| Some(month.next())).take(4);
+            let parts: Vec<Charge> = months.filter_map(|month| whole.part(month)).collect();
+            let sum: i128 = parts.iter().filter_map(|part| part.money.as_ref()).map(|money| money.pico.0).sum();
+            prop_assert_eq!(sum, whole.money.as_ref().map_or(0, |money| money.pico.0));
+            prop_assert_eq!(parts.first().map(|part| part.start), Some(whole.start));
+            prop_assert_eq!(parts.last().map(|part| part.end), Some(whole.end));
+        }
+    }
+
+    #[test]
+    fn rows_of_files_in_any_order_stand_once(order in Just((0usize..6).collect::<Vec<_>>()).prop_shuffle(), cut in 1u32..30) {
+        // Six exports of the same month that overlap, with the same figures.
+        let export = |n: usize| {
+            let (from, to) = [(1, 30), (1, cut), (cut, 30), (1, 30), (cut, cut), (2, 29)][n];
+            let one = |d: u32| {
+                let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, d.into(), day(d), day(d));
+                (cost.money, cost.origin.file) = (usd(d.into()), format!("f{n}"));
+                cost.key = "item".into();
+                cost
+            };
+            (from.min(to)..=to).map(one).collect::<Vec<_>>()
+        };
+        let files: Vec<BillingFile> = order.iter().map(|n| {
+            let rows = export(*n);
+            let spans = rows.iter().map(|c| Covered {
+                source: c.source, account: c.account.clone(), invoice: String::new(), start: c.start, end: c.end,
+            });
+            BillingFile { sha256: format!("f{n}"), covers: spans.collect(), whole: n % 2 == 0, ..file(&rows) }
+        }).collect();
+        let all: Vec<Charge> = order.iter().flat_map(|n| export(*n)).collect();
+        let bill = Bill::new(&files, all.into_iter().rev().collect());
+        let sum: i128 = bill.counted().filter_map(|c| c.money.as_ref()).map(|money| money.pico.0).sum();
+        prop_assert_eq!(sum, (1..=30).sum::<i128>());
+        prop_assert_eq!(bill.counted().count(), 30);
+    }
+}
+
+#[test]
+fn a_share_class_is_told_by_its_name() {
+    let classes = [ShareClass::Allocated, ShareClass::Idle, ShareClass::NotObserved];
+    assert_eq!(classes.map(ShareClass::name), ["allocated", "idle", "not_observed"]);
+}

@@ -1,0 +1,23 @@
+//! What a store keeps of bills.
+
+use crate::model::{Bill, BillingFile, Charge, Timestamp};
+
+/// Imported billing files and their rows.
+pub trait Bills {
+    /// Stores a file with its rows, all or nothing. Returns false, and stores nothing, if it is there already.
+    fn add_bill(&mut self, file: &BillingFile, charges: &[Charge]) -> anyhow::Result<bool>;
+
+    /// Forgets a file with its rows. Returns whether it was there.
+    fn remove_bill(&mut self, sha256: &str) -> anyhow::Result<bool>;
+
+    /// All files, in the order in which they were imported.
+    fn billing_files(&self) -> anyhow::Result<Vec<BillingFile>>;
+
+    /// The rows of all files that are of a time, its end excluded.
+    fn charges(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Vec<Charge>>;
+
+    /// The same, each with its standing.
+    fn bill(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Bill> {
+        Ok(Bill::new(&self.billing_files()?, self.charges(span)?))
+    }
+}

@@ -1,0 +1,161 @@
+//! The sink as a service: sockets that were opened before it, one sink a home, ports that others hold.
+
+use crate::support::env::{Output, TALLY};
+use crate::support::{Codex, MockModel, Step, TestEnv};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const NO_DATABASE: &[u8] = b"this is no database, and it is long enough to be seen as none";
+
+/// `serve` as a service manager starts it: the sockets are the descriptors from 3 on, and stay open in this process, too.
+fn activated(env: &TestEnv, sockets: &[&TcpListener], args: &str) -> Command {
+    let mut script = String::new();
+    for (i, socket) in sockets.iter().enumerate() {
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty()).unwrap();
+        script += &format!("exec {}<&{}; ", 3 + i, socket.as_raw_fd());
+    }
+    script += &format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" serve {args}", sockets.len());
+    let mut command = env.command("bash");
+    command.args(["-c", &script, TALLY]);
+    command
+}
+
+/// Descriptors of both sockets, high enough not to be the ones that the shell moves them to.
+fn sockets() -> [TcpListener; 2] {
+    let high = |listener: TcpListener| TcpListener::from(rustix::io::fcntl_dupfd_cloexec(&listener, 100).unwrap());
+    [(); 2].map(|()| high(TcpListener::bind("127.0.0.1:0").unwrap()))
+}
+
+fn post(port: u16, token: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn sockets_of_a_service_manager_are_served() {
+    let env = TestEnv::new();
+    let [http, grpc] = sockets();
+    let port = http.local_addr().unwrap().port();
+    // What comes before the sink runs waits in the socket.
+    let early = std::thread::spawn(move || TcpStream::connect(("127.0.0.1", port)).unwrap());
+    let server = crate::support::Server::start(activated(&env, &[&http, &grpc], ""));
+    early.join().unwrap();
+    assert_eq!(server.port(), port);
+    let token = std::fs::read_to_string(env.home().join("token")).unwrap();
+    let answer = post(port, token.trim(), br#"{"resourceLogs":[]}"#);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    if cfg!(feature = "grpc") {
+        assert!(server.stderr().contains(&format!("http://{}", grpc.local_addr().unwrap())), "{}", server.stderr());
+    }
+    assert!(server.stop().success());
+    // The sink has ended in order, and the manager still has its sockets.
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+}
+
+#[test]
+fn a_sink_that_cannot_start_gives_the_port_up() {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::write(env.home().join("tally.db"), NO_DATABASE).unwrap();
+    let [http, grpc] = sockets();
+    let failed = Output::of(activated(&env, &[&http, &grpc], "")).fails(1);
+    assert!(failed.stderr.contains("tally.db"), "{failed}");
+    for socket in [&http, &grpc] {
+        let refused = TcpStream::connect(socket.local_addr().unwrap()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn codex_is_not_held_up_by_a_sink_that_cannot_start() {
+    let env = TestEnv::new();
+    let [http, grpc] = sockets();
+    let address = http.local_addr().unwrap();
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::write(env.home().join("tally.db"), NO_DATABASE).unwrap();
+    let _ = Output::of(activated(&env, &[&http, &grpc], "")).fails(1);
+    let model = MockModel::start([1, 2].map(|_| Step::message("done")).to_vec());
+    let table = |exporter: &str| {
+        let otel = format!("exporter = {exporter}\ntrace_exporter = \"none\"\nmetrics_exporter = \"none\"");
+        otel.parse::<toml::Table>().unwrap()
+    };
+    let timed = |otel: toml::Table| {
+        let mut codex = Codex::new(&env, &model).otel(otel);
+        let began = Instant::now();
+        codex.exec(&["hello"]);
+        began.elapsed()
+    };
+    let without = timed(table("\"none\""));
+    let with = timed(table(&format!(
+        "{{ otlp-http = {{ endpoint = \"http://{address}/v1/logs\", protocol = \"binary\" }} }}"
+    )));
+    // A second is promised. Ten is what a port costs that is held and never answers.
+    assert!(with < without + Duration::from_secs(5), "{with:?} instead of {without:?}");
+}
+
+#[test]
+fn a_home_has_one_sink() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let second = env.run(&["serve", "--http", "127.0.0.1:0", "--grpc", "none"]).fails(1);
+    assert!(second.stderr.contains("another sink runs for"), "{second}");
+    assert!(second.stderr.contains(&format!("http://127.0.0.1:{}", server.port())), "{second}");
+    assert!(server.stop().success());
+    assert!(env.serve(&[]).stop().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_that_is_taken_names_its_holder() {
+    let env = TestEnv::new();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let failed = env.run(&["serve", "--http", &address, "--grpc", "none"]).fails(1);
+    assert!(failed.stderr.contains(&format!("(process {}) listens there", std::process::id())), "{failed}");
+}
+
+#[test]
+fn the_service_is_printed_installed_and_removed() {
+    let env = TestEnv::new();
+    let printed = env.run(&["service", "print", "--manager", "systemd", "--http", "127.0.0.1:5318"]).ok().stdout;
+    for part in ["ListenStream=127.0.0.1:5318", "ListenStream=127.0.0.1:4317", "serve", "Requires=codex-tally.socket"] {
+        assert!(printed.contains(part), "{part}\n{printed}");
+    }
+    assert!(printed.contains(&format!("\"--home\" \"{}\" serve", env.home().display())), "{printed}");
+    let plist = env.run(&["service", "print", "--manager", "launchd", "--sync"]).ok().stdout;
+    assert!(plist.contains("<string>sync</string>") && plist.contains("<integer>900</integer>"), "{plist}");
+    // A service manager of the test's own, that tells what it was asked for.
+    let bin = env.root().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let asked = env.root().join("asked");
+    std::fs::write(bin.join("systemctl"), format!("#!/bin/sh\necho \"$@\" >> '{}'\n", asked.display())).unwrap();
+    rustix::fs::chmod(bin.join("systemctl"), rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
+    let call = |args: &[&str]| {
+        let mut command = env.tally(args);
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+        Output::of(command)
+    };
+    let _ = call(&["service", "install", "--manager", "systemd"]).ok();
+    let folder = env.user_home().join(".config/systemd/user");
+    assert!(folder.join("codex-tally.socket").exists() && folder.join("codex-tally.service").exists());
+    let _ = call(&["service", "remove", "--manager", "systemd"]).ok();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_to_string(asked).unwrap(),
+        "--user daemon-reload\n--user enable --now codex-tally.socket codex-tally.service\n\
+         --user disable --now codex-tally.socket codex-tally.service\n"
+    );
+}
