@@ -1,12 +1,14 @@
 //! The cached sessions of a store: brought up to date, dropped and rebuilt, checked against the observations; months sealed.
 
 mod lines;
+mod live;
 mod month;
 mod refresh;
 mod seal;
 mod verify;
 
 pub use lines::lines;
+pub use live::live;
 pub use month::{Each, month};
 pub use refresh::{Progress, rebuild, refresh};
 pub use seal::{Refusal, Sealed, export, seal};

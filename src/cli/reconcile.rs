@@ -48,7 +48,7 @@ fn percent(text: &str) -> Result<i128, String> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    let month = Month::ready(context, args.period, args.no_import)?;
+    let month = Month::ready(context, args.period, args.no_import, true)?;
     let uplift = context.config.billing.region_uplift_percent.unwrap_or(0);
     let plan = plan(context, month.sessions.inputs(), None);
     let mut made = reconcile(&month.bill, &month.observed, &plan, uplift);

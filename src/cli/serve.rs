@@ -92,18 +92,17 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {
-    context.make_home()?;
-    let mut only = OnlySink::take(&context.home)?;
-    let sockets = inherited.or_bind(args.http, args.grpc.0)?;
-    let (address, grpc) = sockets.addresses()?;
-    check_reach(args, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
-    only.say(&format!("process {}, http://{address}", std::process::id()))?;
     let open = context.opener(PATIENCE)?;
     let store = open.later();
     match store.open() {
         Err(e) if is_busy(&e) => out::talk("the store is held by another process; the journal takes what comes"),
         opened => opened?,
     }
+    let mut only = OnlySink::take(&context.home)?;
+    let sockets = inherited.or_bind(args.http, args.grpc.0)?;
+    let (address, grpc) = sockets.addresses()?;
+    check_reach(args, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
+    only.say(&format!("process {}, http://{address}", std::process::id()))?;
     let keeping = context.keeping()?;
     let users = keeping.users.clone();
     let follow = Follow { codex_homes: context.configured_homes(), keeping };

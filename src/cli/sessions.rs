@@ -106,6 +106,11 @@ impl Sessions {
         self.each_decoded(range, |bytes| SessionRollup::decode(bytes), each)
     }
 
+    /// Gives every session from a month on to `each` as it is known now, whatever was sealed of it.
+    pub fn each_live(&self, from: BillingPeriod, each: &mut dyn FnMut(&SessionRollup<'_>)) -> anyhow::Result<()> {
+        cache::live(&self.store, &self.inputs, from.first_day().start(), each)
+    }
+
     fn each_decoded(
         &self,
         range: Range,

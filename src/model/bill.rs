@@ -148,16 +148,15 @@ impl Bill {
                 start: sum.start,
                 end: sum.end,
             };
-            let details: Vec<usize> = (0..self.charges.len())
-                .filter(|n| self.charges[*n].1 == Standing::Counted && of.has(&self.charges[*n].0))
-                .collect();
-            if details.is_empty() {
-                continue;
-            }
+            // Decided by what files tell of, not by the rows at hand: these may be of one month, and the row of many.
             if covers_all(files, &of) {
                 self.charges[i].1 = Standing::Detailed(source);
-            } else {
-                details.into_iter().for_each(|n| self.charges[n].1 = Standing::Detailed(BillingSource::Invoice));
+                continue;
+            }
+            for (charge, standing) in &mut self.charges {
+                if *standing == Standing::Counted && of.has(charge) {
+                    *standing = Standing::Detailed(BillingSource::Invoice);
+                }
             }
         }
     }

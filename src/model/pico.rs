@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// The most digits that are looked at: more than any amount has, few enough to fit.
-const MOST: usize = 36;
+/// The most digits that an amount may have: more than any has, few enough that it can be shared and compared without overflow.
+const MOST: usize = 30;
 
 /// Pico-units (10^-12) of whatever it stands beside; written as a decimal with 12 digits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +113,8 @@ mod tests {
         assert_eq!(of("0.00000000000050000001"), Some((1, false)));
         assert_eq!(of("-0.0000000000015"), Some((-2, false)));
         assert_eq!((of("1e-13"), of("9e-14"), of("1e-99")), (Some((0, false)), Some((0, false)), Some((0, false))));
-        assert_eq!(of("9999999999999999999999.5"), Some((9_999_999_999_999_999_999_999_500_000_000_000, true)));
+        assert_eq!(of("99999999999999999.5"), Some((99_999_999_999_999_999_500_000_000_000, true)));
+        assert_eq!(of("1000000000000000000"), None);
         for bad in ["", ".", "1.", ".5", "1,5", "+1", "--1", " 1", "1e", "1e1.5", "NaN", "1e40", "0x1", "1_0"] {
             assert_eq!(of(bad), None, "{bad}");
         }

@@ -32,11 +32,6 @@ impl Listing {
         self.report.rows.push(cells);
     }
 
-    /// Its rows.
-    pub fn rows(&self) -> &[Vec<Cell>] {
-        &self.report.rows
-    }
-
     /// As text for a terminal of this width.
     pub fn table(&self, width: Option<u16>) -> Vec<u8> {
         let mut out = format!("codex-tally {}: {}\n\n", self.report.name, days(self.report.range));

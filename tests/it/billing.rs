@@ -112,6 +112,24 @@ fn usage_on_an_invoice_is_counted_once_where_its_details_are_there() {
     let _ = import(&env, "rest.jsonl", days.join("\n").as_bytes(), &[]).ok();
     assert_eq!(standing(&env, "detailed", &["invoice", "kind"]), ["INV-1047 usage"]);
     assert_eq!(standing(&env, "counted", &["source"]).iter().filter(|source| *source == "costs").count(), 4);
+    // Also where a month has none of the details.
+    let both = "invoice,line,kind,from,to,account,amount,currency\nI-2,1,usage,2026-10-31,2026-11-30,org-acme,1,USD\n";
+    let _ = import(&env, "both.csv", both.as_bytes(), &[]).ok();
+    assert_eq!(standing(&env, "detailed", &["source"]).iter().filter(|source| *source == "costs").count(), 4);
+    let october = env.run(&["billing", "list", "-p", "2026-10", "--format", "json"]).ok().json();
+    let _ = import(
+        &env,
+        "more.jsonl",
+        (bucket(1_793_404_800, 1_793_491_200) + &bucket(1_793_664_000, 1_793_750_400)).as_bytes(),
+        &["--part"],
+    )
+    .ok();
+    let later = env.run(&["billing", "list", "-p", "2026-10", "--format", "json"]).ok().json();
+    let of_invoice = |list: &Value| {
+        let rows = list["rows"].as_array().unwrap().clone();
+        rows.iter().find(|row| row["invoice"] == "I-2").map(|row| row["standing"].clone()).unwrap()
+    };
+    assert_eq!((of_invoice(&october), of_invoice(&later)), ("counted".into(), "detailed".into()));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::report::Range;
 use crate::report::billing::{Detail, allocated};
 use crate::store::Bills;
 use clap::ValueEnum;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -62,10 +63,17 @@ pub(in crate::cli) struct Month {
 }
 
 impl Month {
-    /// Reads on, and takes both sides together.
-    pub fn ready(context: &Context, period: BillingPeriod, no_import: bool) -> anyhow::Result<Self> {
+    /// Reads on, and takes both sides together. Of a sealed month: what was sealed, or with `live` what is known now.
+    pub fn ready(context: &Context, period: BillingPeriod, no_import: bool, live: bool) -> anyhow::Result<Self> {
         let sessions = Sessions::ready(context, no_import)?;
-        let observed = observed(&sessions, period)?;
+        let is_sealed = sessions.inputs().sealed_through().is_some_and(|through| period <= through);
+        let observed = if live && is_sealed {
+            let mut observed = Observed::new(period);
+            sessions.each_live(period, &mut |session| observed.add(session))?;
+            observed
+        } else {
+            observed(&sessions, period)?
+        };
         let bill = context.open()?.bill(span(period))?;
         Ok(Month { sessions, bill, observed })
     }
@@ -128,7 +136,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             "the method fixed needs weights: write fixed = { TEAM = 1 } below [billing] in config.toml",
         ));
     }
-    let month = Month::ready(context, args.period, args.no_import)?;
+    let month = Month::ready(context, args.period, args.no_import, false)?;
     let all = allocate(&month.bill, &month.observed, &plan(context, month.sessions.inputs(), method));
     let detail = match args.output.format {
         _ if args.detail => Detail::Charges,
@@ -141,6 +149,18 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             .notes
             .push(format!("nothing that was billed for {} is stored; see `codex-tally billing import`", args.period));
     }
+    if !args.output.is(Format::Table) {
+        listing.notes.push(made_from(&month, args.period)?);
+    }
     args.output.write(&listing)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// By what the same allocation can be made again.
+fn made_from(month: &Month, period: BillingPeriod) -> anyhow::Result<String> {
+    let files: BTreeSet<&str> = month.bill.counted().map(|charge| charge.origin.file.as_str()).collect();
+    let inputs = month.sessions.inputs();
+    let seal = month.sessions.seal(period)?.map_or_else(|| "open".to_string(), |seal| format!("seal {}", seal.sha256));
+    let files = files.into_iter().collect::<Vec<_>>().join(" ");
+    Ok(format!("made from: {seal}, rules {}, prices {}, files {files}", inputs.rules_hash(), inputs.book().hash()))
 }

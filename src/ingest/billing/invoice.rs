@@ -1,8 +1,9 @@
 //! Our own CSV of invoice rows, as docs/billing.md has it. It is ours, so whatever is not understood is an error.
 
-use super::wire::{decimal, kept, money};
+use super::wire::{decimal, is_possible, kept, money};
 use super::{Input, pages};
 use crate::model::{BillingSource, Channel, Charge, ChargeKind, Day, Origin, Quantity, Timestamp};
+use std::collections::BTreeSet;
 
 /// All columns.
 const COLUMNS: [&str; 18] = [
@@ -60,7 +61,9 @@ pub(super) fn row(header: &[&str], values: &[&str], line: u64, input: &Input<'_>
     let need = |name: &str| get(name).ok_or_else(|| format!("{name} is empty"));
     let day = |name: &str| {
         let text = need(name)?;
-        Day::parse(&text).ok_or_else(|| format!("{name}: `{text}` is not a day; write YYYY-MM-DD"))
+        Day::parse(&text)
+            .filter(|day| is_possible(day.start()))
+            .ok_or_else(|| format!("{name}: `{text}` is not a day; write YYYY-MM-DD"))
     };
     let kind_name = need("kind")?;
     let kind = ChargeKind::of_name(&kind_name).ok_or_else(|| {
@@ -87,12 +90,11 @@ pub(super) fn row(header: &[&str], values: &[&str], line: u64, input: &Input<'_>
         return Err("a discount is below 0; write it with a minus".to_string());
     }
     let quantity = get("quantity").map(|text| decimal("quantity", &text)).transpose()?;
-    let default = if channel == Channel::Chatgpt { "chatgpt" } else { "openai" };
     Ok(Charge {
         source: BillingSource::Invoice,
         kind,
         channel,
-        account: input.account.map(str::to_string).or_else(|| get("account")).unwrap_or_else(|| default.to_string()),
+        account: input.account.map(str::to_string).or_else(|| get("account")).unwrap_or_default(),
         invoice: need("invoice")?,
         key: pages::key(&[("line".to_string(), need("line")?)]),
         start: from.start(),
@@ -113,7 +115,7 @@ pub(super) fn row(header: &[&str], values: &[&str], line: u64, input: &Input<'_>
     })
 }
 
-/// Seats and credits are of ChatGPT, all else is of the API unless it is said.
+/// Seats and credits are of ChatGPT. Of all else the invoice's other rows tell: see [`settle`].
 fn channel(kind: ChargeKind, said: Option<String>) -> Result<Channel, String> {
     match said.as_deref() {
         Some("api") => Ok(Channel::Api),
@@ -121,7 +123,22 @@ fn channel(kind: ChargeKind, said: Option<String>) -> Result<Channel, String> {
         Some(other) => Err(format!("channel: `{other}` is neither api nor chatgpt")),
         None => Ok(match kind {
             ChargeKind::Seat | ChargeKind::CreditPack | ChargeKind::Overage => Channel::Chatgpt,
-            _ => Channel::Api,
+            _ => Channel::Unknown,
         }),
+    }
+}
+
+/// Gives rows that say no channel that of their invoice: ChatGPT's if it has seats or credits, else the API's.
+pub(super) fn settle(charges: &mut [Charge]) {
+    let of_plans: BTreeSet<String> =
+        charges.iter().filter(|c| c.channel == Channel::Chatgpt).map(|c| c.invoice.clone()).collect();
+    for charge in charges.iter_mut() {
+        if charge.channel == Channel::Unknown {
+            let is_plan = of_plans.contains(&charge.invoice);
+            charge.channel = if is_plan { Channel::Chatgpt } else { Channel::Api };
+        }
+        if charge.account.is_empty() {
+            charge.account = if charge.channel == Channel::Chatgpt { "chatgpt" } else { "openai" }.to_string();
+        }
     }
 }

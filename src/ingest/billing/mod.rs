@@ -4,6 +4,8 @@
 mod invoice;
 mod pages;
 mod table;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod workspace;
 

@@ -1,7 +1,7 @@
 //! CSV files: which kind one is, and its rows with the numbers of their lines.
 
 use super::{Input, Problems, Read, Refused, invoice, workspace};
-use crate::model::Covered;
+use crate::model::{Charge, Covered};
 
 /// Reads a CSV.
 pub(super) fn read(text: &str, input: &Input<'_>) -> Result<Read, Refused> {
@@ -34,14 +34,15 @@ pub(super) fn read(text: &str, input: &Input<'_>) -> Result<Read, Refused> {
         };
         match charge {
             Err(e) => problems.add(&format!("line {line}"), &e),
-            Ok(charge) => {
-                let (start, end) = if is_invoice { invoice::ALWAYS } else { (charge.start, charge.end) };
-                let (account, invoice) = (charge.account.clone(), charge.invoice.clone());
-                made.covers.push(Covered { source: charge.source, account, invoice, start, end });
-                made.charges.push(charge);
-            }
+            Ok(charge) => made.charges.push(charge),
         }
     }
     problems.none()?;
+    invoice::settle(&mut made.charges);
+    let covered = |charge: &Charge| {
+        let (start, end) = if is_invoice { invoice::ALWAYS } else { (charge.start, charge.end) };
+        Covered { source: charge.source, account: charge.account.clone(), invoice: charge.invoice.clone(), start, end }
+    };
+    made.covers = made.charges.iter().map(covered).collect();
     Ok(made)
 }

@@ -122,15 +122,16 @@ pub(super) fn money(name: &str, value: &str, currency: &str) -> Result<Money, St
     Ok(Money { pico, currency, written: (!exact).then(|| value.to_string()) })
 }
 
-/// A moment: seconds since the Unix epoch, RFC 3339, or a day, which is its first moment.
+/// A moment of the years in which anything can have been billed: seconds since the Unix epoch, RFC 3339, or a day, which is
+/// its first moment.
 pub(super) fn time(name: &str, text: &str) -> Result<Timestamp, String> {
-    let day = Day::parse(text).map(Day::start);
-    let known = day.or_else(|| Timestamp::parse_rfc3339(text)).or_else(|| seconds(text));
-    known.ok_or_else(|| format!("{name}: `{}` is no moment", crate::ingest::cut(text, 40)))
+    let seconds = || text.parse().ok().and_then(|n: i64| n.checked_mul(1_000_000_000)).map(Timestamp);
+    let known = Day::parse(text).map(Day::start).or_else(|| Timestamp::parse_rfc3339(text)).or_else(seconds);
+    let known = known.filter(|time| is_possible(*time));
+    known.ok_or_else(|| format!("{name}: `{}` is no moment of the years 2001 to 2099", crate::ingest::cut(text, 40)))
 }
 
-fn seconds(text: &str) -> Option<Timestamp> {
-    let n: i64 = text.parse().ok()?;
-    // Years 2001 to 2100: milliseconds, or a year alone, are something else.
-    (1_000_000_000..4_102_444_800).contains(&n).then(|| Timestamp::from_millis(n * 1000))
+/// Of numbers, milliseconds and years are something else.
+pub(super) fn is_possible(time: Timestamp) -> bool {
+    (1_000_000_000..4_102_444_800).contains(&(time.0 / 1_000_000_000))
 }

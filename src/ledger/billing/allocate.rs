@@ -17,9 +17,10 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
     let methods: Vec<Method> = charges.iter().map(|charge| plan.method(charge)).collect();
     let pools = pools(charges.iter().zip(methods.iter().copied()), observed, plan);
     // What was billed and not observed in the whole month: it has its part of taxes, discounts and credit packs, too.
-    let mut month: BTreeMap<(Channel, Method), i128> = BTreeMap::new();
-    for (key, pool) in &pools {
-        *month.entry((key.channel(), key.method)).or_default() += pool.not_observed;
+    let mut month: BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> = BTreeMap::new();
+    for (key, pool) in pools.iter().filter(|(_, pool)| pool.not_observed > 0) {
+        *month.entry((key.channel(), key.method)).or_default().entry(pool.beyond.clone()).or_default() +=
+            pool.not_observed;
     }
     let seats = Seats::of(bill, observed, plan);
     let spread = |(charge, method): (Charge, Method)| {
@@ -29,12 +30,13 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
             Method::Credits | Method::List | Method::Tokens => {
                 let pool_key = PoolKey::of(&charge, method, plan);
                 let pool = &pools[&pool_key];
-                let beyond = if charge.kind == ChargeKind::Usage {
-                    pool.not_observed
+                if charge.kind == ChargeKind::Usage {
+                    by_usage(pool, [(&pool.beyond, &pool.not_observed)])
                 } else {
-                    month[&(pool_key.channel(), method)]
-                };
-                by_usage(pool, beyond, &charge, plan)
+                    let team = plan.team(&charge);
+                    let beyond = month.get(&(pool_key.channel(), method)).into_iter().flatten();
+                    by_usage(pool, beyond.filter(|(owner, _)| team.is_none_or(|team| owner[0] == team)))
+                }
             }
         };
         let shares = shares(&charge, method, weights, plan);
@@ -43,10 +45,11 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
     charges.into_iter().zip(methods).map(spread).collect()
 }
 
-fn by_usage(pool: &Pool, not_observed: i128, charge: &Charge, plan: &Plan<'_>) -> Vec<Weighted> {
-    let owners = pool.owners.iter().map(|(owner, weight)| (ShareClass::Allocated, owner.clone(), *weight));
-    let beyond = (ShareClass::NotObserved, plan.owner_of(charge), not_observed);
-    owners.chain((not_observed > 0).then_some(beyond)).collect()
+fn by_usage<'p>(pool: &'p Pool, beyond: impl IntoIterator<Item = (&'p [String; 4], &'p i128)>) -> Vec<Weighted> {
+    let weighted = |class: ShareClass| move |(owner, weight): (&[String; 4], &i128)| (class, owner.clone(), *weight);
+    let owners = pool.owners.iter().map(weighted(ShareClass::Allocated));
+    let beyond = beyond.into_iter().filter(|(_, weight)| **weight > 0).map(weighted(ShareClass::NotObserved));
+    owners.chain(beyond).collect()
 }
 
 fn fixed(plan: &Plan<'_>) -> Vec<Weighted> {

@@ -15,7 +15,7 @@ pub use observed::{Observed, ObservedRow};
 pub use reconcile::{Dims, Reconciliation, reconcile};
 pub use workspaces::workspaces;
 
-use crate::model::{Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
+use crate::model::{BillingSource, Channel, Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
 use crate::pricing::PriceBook;
 use std::collections::BTreeMap;
 
@@ -45,8 +45,7 @@ impl Plan<'_> {
     pub fn method(&self, charge: &Charge) -> Method {
         let usual = || match charge.kind {
             ChargeKind::Seat => Method::Seats,
-            ChargeKind::CreditPack | ChargeKind::Overage => Method::Credits,
-            _ if charge.money.is_none() => Method::Credits,
+            _ if charge.channel == Channel::Chatgpt => Method::Credits,
             _ => Method::List,
         };
         self.method.or_else(|| self.methods.get(&charge.kind).copied()).unwrap_or_else(usual)
@@ -65,14 +64,16 @@ impl Plan<'_> {
         known.or(charge.email.as_ref()).map(|user| user.to_lowercase())
     }
 
-    /// The model of a charge: its own, else that which its line item begins with.
+    /// The model of a charge: its own, else one that its line item names. Of line items that name none, those of searches are of
+    /// hosted tools, and others are what they say: nothing that was observed.
     pub fn model(&self, charge: &Charge) -> Option<String> {
         if let Some(model) = &charge.model {
             return Some(self.model_name(model));
         }
-        let item = charge.line_item.as_deref()?;
-        let begins = item.split([',', '|', ' ']).next().unwrap_or(item);
-        self.book.model_named(begins).map(str::to_string)
+        let item = charge.line_item.as_deref().filter(|_| charge.source == BillingSource::Costs)?;
+        let named = item.split([',', '|', ':', ' ']).find_map(|word| self.book.model_named(word));
+        let is_search = item.to_ascii_lowercase().contains("search");
+        Some(named.unwrap_or(if is_search { SEARCHES } else { item }).to_string())
     }
 
     /// The name of a model in the price book; as it is if that does not have it.
@@ -91,6 +92,9 @@ impl Plan<'_> {
         [or_nobody(team), or_nobody(cost_centre), UNATTRIBUTED.to_string(), or_nobody(user)]
     }
 }
+
+/// What fees of hosted tools are held against, where usage is by model.
+const SEARCHES: &str = "web_search";
 
 /// The owner of what nobody owns.
 fn nobody() -> [String; 4] {

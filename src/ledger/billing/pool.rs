@@ -1,7 +1,7 @@
 //! Pools: charges that the same observed usage stands behind. They share its weights, and what their sum has beyond it was
 //! not observed.
 
-use super::{Observed, ObservedRow, Plan};
+use super::{Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, ChargeKind, Day, Method};
 use std::collections::BTreeMap;
 
@@ -34,14 +34,15 @@ pub(super) struct Pool {
     pub owners: BTreeMap<[String; 4], i128>,
     /// What was billed beyond it, in the same measure.
     pub not_observed: i128,
+    /// Whose that is.
+    pub beyond: [String; 4],
 }
 
 impl PoolKey {
     pub fn of(charge: &Charge, method: Method, plan: &Plan<'_>) -> Self {
-        let fees = charge.line_item.as_ref().is_some_and(|item| item.to_ascii_lowercase().contains("search"));
         let item = match plan.model(charge) {
+            Some(model) if model == SEARCHES => Item::Fees,
             Some(model) => Item::Model(model),
-            None if fees && charge.kind == ChargeKind::Usage => Item::Fees,
             None => Item::Any,
         };
         PoolKey {
@@ -104,7 +105,11 @@ pub(super) fn pools<'c>(
     for (charge, method) in charges {
         let key = PoolKey::of(charge, method, plan);
         let billed = key.billed(charge).filter(|_| charge.kind == ChargeKind::Usage).unwrap_or(0);
-        let (_, sum) = pools.entry(key.clone()).or_insert_with(|| (weights(&key, observed, plan), 0));
+        let (_, sum) = pools.entry(key.clone()).or_insert_with(|| {
+            // All charges of a pool are of the same team and user.
+            let beyond = plan.owner_of(charge);
+            (Pool { beyond, ..weights(&key, observed, plan) }, 0)
+        });
         *sum += billed;
     }
     let beyond = |(key, (mut pool, billed)): (PoolKey, (Pool, i128))| {

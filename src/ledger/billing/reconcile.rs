@@ -1,7 +1,7 @@
 //! Reconciliation: what was billed beside what was observed, by the finest keys that both sides have, with the difference
 //! explained. What was observed and the parts of the difference always add up to what was billed.
 
-use super::{Observed, ObservedRow, Plan, tokens};
+use super::{Observed, ObservedRow, Plan, SEARCHES, tokens};
 use crate::model::{
     Bill, BillingSource, Channel, Charge, ChargeKind, Day, Difference, Measured, ReconcileKey, Reconciled, ServiceTier,
     TokenUsage, UNATTRIBUTED,
@@ -137,6 +137,8 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
         side.credits(bill, &credits, &mut made);
     }
     side.not_compared(&mut made.notes);
+    let mut said = BTreeSet::new();
+    made.notes.retain(|note| said.insert(note.clone()));
     made
 }
 
@@ -176,19 +178,11 @@ impl Side<'_> {
         let names = dims.names();
         let by = if names.is_empty() { "all together".to_string() } else { format!("by {}", names.join(", ")) };
         notes.push(format!("{what} are compared {by}, on {} days", days.len()));
-        if !dims.team && charges.iter().any(|c| c.project.is_some() || c.api_key.is_some()) {
-            let without: BTreeSet<&str> = charges
-                .iter()
-                .filter(|charge| self.plan.team(charge).is_none())
-                .map(|c| c.project.as_deref().or(c.api_key.as_deref()).unwrap_or("none"))
-                .collect();
-            let some: Vec<&str> = without.iter().copied().take(5).collect();
-            notes.push(format!(
-                "teams are not compared: {} projects or keys have no team below [billing] in config.toml, for example {}",
-                without.len(),
-                some.join(", ")
-            ));
-        }
+        let project = |c: &Charge| c.api_key.clone().or_else(|| c.project.clone());
+        let teams = charges.iter().filter(|charge| self.plan.team(charge).is_none()).filter_map(project).collect();
+        let users =
+            charges.iter().filter(|charge| self.plan.user(charge).is_none()).filter_map(|c| c.user.clone()).collect();
+        notes.extend(unknown("teams", dims.team, teams).into_iter().chain(unknown("users", dims.user, users)));
         let left: i64 = self
             .observed
             .month(Channel::Api)
@@ -224,8 +218,13 @@ impl Side<'_> {
         }
         if code == "USD" {
             for (day, row) in self.observed.month(Channel::Api).filter(|(day, _)| days.contains(day)) {
-                let group = groups.entry(dims.of_row(day, row, self.plan)).or_default();
-                group.observed += row.list_usd + row.fees_usd;
+                let key = dims.of_row(day, row, self.plan);
+                if row.fees_usd != 0 {
+                    let model = dims.model.then(|| SEARCHES.to_string());
+                    groups.entry(ReconcileKey { model, ..key.clone() }).or_default().observed += row.fees_usd;
+                }
+                let group = groups.entry(key).or_default();
+                group.observed += row.list_usd;
                 group.unpriced_tokens += row.unpriced_tokens;
             }
         } else {
@@ -351,6 +350,18 @@ impl Side<'_> {
     }
 }
 
+/// Why something is not compared, if it is for want of a line in the configuration.
+fn unknown(what: &str, is_compared: bool, ids: BTreeSet<String>) -> Option<String> {
+    if is_compared || ids.is_empty() {
+        return None;
+    }
+    let some = ids.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let n = ids.len();
+    Some(format!(
+        "{what} are not compared: {n} of the provider's ids are not below [billing] in config.toml, for example {some}"
+    ))
+}
+
 fn push(
     made: &mut Reconciliation,
     measured: Measured,
@@ -358,6 +369,9 @@ fn push(
     group: &Group,
     parts: Vec<(Difference, i128)>,
 ) {
+    if group.billed == 0 && group.observed == 0 {
+        return;
+    }
     let mut sums: BTreeMap<Difference, i128> = BTreeMap::new();
     parts.into_iter().for_each(|(why, part)| *sums.entry(why).or_default() += part);
     let parts = sums.into_iter().filter(|(_, part)| *part != 0).collect();

@@ -222,6 +222,28 @@ fn differences_have_their_reasons() {
 }
 
 #[test]
+fn what_is_no_model_is_held_against_nothing_else() {
+    let mut observed = sent("standard");
+    let fees = ObservedRow { fees_usd: 7, tier: "flex".into(), ..observed_row("b", "bob", Channel::Api, 0) };
+    observed.insert(day(2), fees);
+    let other = |row, item: &str, pico| Charge { line_item: Some(item.into()), ..cost(row, pico) };
+    let charges = vec![
+        other(1, "GPT-6.1-sol-2026-09-29 | input", 3_000_000_000),
+        other(2, "Web search tool calls", 7),
+        other(3, "text-embedding-3-small, input", 5),
+    ];
+    let made = reconciled(charges.clone(), &observed, 0);
+    assert_eq!(parts(&made.rows, &Measured::Money("USD".into())), [("not_observed", 5)]);
+    let all = with_plan(None, &BTreeMap::new(), |plan| allocate(&bill(charges), &observed, plan));
+    let shares: Vec<_> = all.iter().flat_map(|one| brief(&one.shares)).collect();
+    let nobody = "unattributed";
+    assert_eq!(
+        shares,
+        [("allocated", "a", "ann", 3_000_000_000), ("allocated", "b", "bob", 7), ("not_observed", nobody, nobody, 5)]
+    );
+}
+
+#[test]
 fn days_that_no_export_tells_of_are_not_compared() {
     let mut observed = sent("standard");
     observed.insert(day(9), observed_row("a", "ann", Channel::Api, UNIT));

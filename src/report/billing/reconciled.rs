@@ -27,23 +27,31 @@ const COLUMNS: [Heading; 16] = [
 /// One token, where amounts stand.
 const ONE: i128 = 1_000_000_000_000;
 
+/// What comparisons of one unit add up to.
+#[derive(Default)]
+struct Sum {
+    billed: i128,
+    observed: i128,
+    parts: BTreeMap<Difference, i128>,
+}
+
 /// The comparisons; with `only_different` those alone that differ. Below them the sums by unit.
 pub fn reconciled(rows: &[Reconciled], notes: &[String], range: Range, only_different: bool) -> Listing {
     let mut listing = Listing::new("reconcile", range, &COLUMNS);
-    let mut sums: BTreeMap<(String, &str), (i128, i128, BTreeMap<Difference, i128>)> = BTreeMap::new();
+    let mut sums: BTreeMap<(String, &str), Sum> = BTreeMap::new();
     let mut equal = 0_u64;
     for row in rows {
         let (unit, kind, _) = unit(&row.measured);
-        let (billed, observed, parts) = sums.entry((unit, kind)).or_default();
-        *billed += row.billed;
-        *observed += row.observed;
-        row.parts.iter().for_each(|(why, part)| *parts.entry(*why).or_default() += part);
+        let sum = sums.entry((unit, kind)).or_default();
+        sum.billed += row.billed;
+        sum.observed += row.observed;
+        row.parts.iter().for_each(|(why, part)| *sum.parts.entry(*why).or_default() += part);
         equal += u64::from(row.parts.is_empty());
         if !only_different || !row.parts.is_empty() {
             listing.add(cells(row));
         }
     }
-    for ((unit, kind), (billed, observed, parts)) in sums {
+    for ((unit, kind), Sum { billed, observed, parts }) in sums {
         let figure = |n: i128| if kind.is_empty() { crate::model::format_pico(n) } else { n.to_string() };
         let parts: Vec<String> =
             parts.iter().filter(|(_, n)| **n != 0).map(|(why, n)| format!("{} {}", why.name(), figure(*n))).collect();

@@ -82,7 +82,10 @@ fn an_api_month_is_compared_and_spread() {
     assert!(equal.stdout.contains("USD: billed 0.025090000000, observed 0.025090000000: they are equal"), "{equal}");
     assert!(equal.stdout.contains("3 more comparisons are equal"), "{equal}");
     assert!(equal.stdout.contains("tokens are compared by day, model, tier, on 1 days"), "{equal}");
-    assert!(equal.stdout.contains("teams are not compared: 1 projects or keys have no team"), "{equal}");
+    assert!(
+        equal.stdout.contains("teams are not compared: 1 of the provider's ids are not below [billing]"),
+        "{equal}"
+    );
 
     // The month went on, and a fifth of it was not observed.
     let _ = import(&env, "usage-2.json", usage(6000, 33, "default").as_bytes(), &[]).ok();
@@ -159,7 +162,8 @@ fn a_workspace_has_seats_credits_and_a_statement() {
     let _ = import(&env, "export.csv", export.as_bytes(), &["--account", "acme"]).ok();
     let invoice = "invoice,line,kind,from,to,account,quantity,unit,amount,currency,credits\n\
                    I,1,seat,2026-11-01,2026-11-30,acme,5,seats,100,USD,\n\
-                   I,2,credit_pack,2026-11-01,2026-11-30,acme,1,pack,40,USD,1000\n";
+                   I,2,credit_pack,2026-11-01,2026-11-30,acme,1,pack,40,USD,1000\n\
+                   I,3,discount,2026-11-01,2026-11-30,acme,,,-17.015,USD,\n";
     let _ = import(&env, "invoice.csv", invoice.as_bytes(), &[]).ok();
     let csv = env.run(&["billing", "allocate", "-p", "2026-11", "--format", "csv"]).ok().stdout;
     let rows = lines(&csv, &["kind", "class", "team", "user", "amount", "credits"]);
@@ -181,6 +185,17 @@ fn a_workspace_has_seats_credits_and_a_statement() {
             "seat allocated search ann@acme.com 20.000000000000 ",
             "seat idle unattributed unattributed 40.000000000000 ",
             "seat not_observed design cat@acme.com 20.000000000000 ",
+        ]
+    );
+    // On an invoice for seats it is of ChatGPT, and spread as credits were drawn.
+    let discount: Vec<_> = rows.iter().filter(|row| row.starts_with("discount")).map(String::as_str).collect();
+    assert_eq!(
+        discount,
+        [
+            "discount allocated platform bob@acme.com -1.257500000000 ",
+            "discount allocated search ann@acme.com -5.015000000000 ",
+            "discount not_observed design cat@acme.com -10.000000000000 ",
+            "discount not_observed platform bob@acme.com -0.742500000000 ",
         ]
     );
     let differs = env.run(&["reconcile", "-p", "2026-11", "--format", "csv"]).fails(1);
@@ -219,8 +234,8 @@ fn statements(env: &TestEnv) {
     says(&all, "Credits drawn", "1.70 credits");
     says(&all, "… of these not observed", "1.07 credits");
     says(&all, "Idle seats", "40.00 USD");
-    says(&all, "Effective rate per credit, all that was billed", "140.00 USD / 1.70 = 82.280341 USD");
-    says(&all, "… without seats", "40.00 USD / 1.70 = 23.508669 USD");
+    says(&all, "Effective rate per credit, all that was billed", "122.98 USD / 1.70 = 72.280341 USD");
+    says(&all, "… without seats", "22.98 USD / 1.70 = 13.508669 USD");
     says(&all, "For comparison: the observed usage on the API list", "0.03 USD, not billed");
     let search = page("team-search");
     says(&search, "Credits drawn", "0.50 credits");
@@ -243,4 +258,61 @@ fn weights_of_the_configuration_are_needed_and_used() {
     assert_eq!(rows, ["fixed allocated a 0.666666666667", "fixed allocated b 0.333333333333"]);
     configure(&env, "[billing]\nmethod = \"fixed\"\n", TEAMS);
     assert!(allocate().fails(1).stderr.contains("unknown field `method`"));
+}
+
+#[test]
+fn a_sealed_month_is_spread_as_it_was_sealed_and_compared_as_it_is_known() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n", TEAMS);
+    // A month that has ended.
+    let october = |n: u64, user: &str, inputs: &[u64]| {
+        used(&env, n, user, inputs);
+        let path = Transcript::new(n).path(&env);
+        let text = std::fs::read_to_string(&path).unwrap().replace("2026-11-21T", "2026-10-21T");
+        std::fs::write(path, text).unwrap();
+    };
+    let bill = [DAY, DAY + 86_400]
+        .iter()
+        .fold(costs("0.02509"), |text, time| text.replace(&time.to_string(), &(time - 31 * 86_400).to_string()));
+    october(1, "ann", &[3000, 1000]);
+    let _ = import(&env, "costs.json", bill.as_bytes(), &[]).ok();
+    let _ = env.run(&["ledger", "seal", "-p", "2026-10", "--now"]).ok();
+    let allocate = || env.run(&["billing", "allocate", "-p", "2026-10", "--format", "csv"]).ok().stdout;
+    let before = allocate();
+    assert!(lines(&before, &["class"]).contains(&"not_observed".to_string()), "{before}");
+    let _ = env.run(&["reconcile", "-p", "2026-10"]).fails(1);
+    // What comes late is a correction of the next month, and explains the bill of this one.
+    october(2, "bob", &[1000]);
+    assert_eq!(allocate(), before);
+    let said = env.run(&["billing", "allocate", "-p", "2026-10", "--format", "csv"]).ok().stderr;
+    assert!(said.contains("made from: seal ") && said.contains(", files "), "{said}");
+    let late = env.run(&["reconcile", "-p", "2026-10"]).ok();
+    assert!(late.stdout.contains("USD: billed 0.025090000000, observed 0.025090000000: they are equal"), "{late}");
+    assert_eq!(allocate(), before);
+}
+
+#[test]
+fn the_order_of_imports_changes_nothing() {
+    let invoice = "invoice,line,kind,from,to,amount,currency\nI,1,tax,2026-11-01,2026-11-30,0.007,USD\n";
+    let files = [
+        ("usage.json", usage(5000, 3, "default")),
+        ("costs.json", costs("0.02509")),
+        ("again.json", costs("0.02509") + "\n"),
+        ("invoice.csv", invoice.to_string()),
+    ];
+    let made = |order: [usize; 4]| {
+        let env = TestEnv::new();
+        configure(&env, "channel = \"api\"\n", TEAMS);
+        used(&env, 1, "ann", &[3000, 1000]);
+        used(&env, 2, "bob", &[1000]);
+        for n in order {
+            let _ = import(&env, files[n].0, files[n].1.as_bytes(), &[]).ok();
+        }
+        let allocated = env.run(&["billing", "allocate", "-p", "2026-11", "--format", "csv"]).ok().stdout;
+        (allocated, env.run(&["reconcile", "-p", "2026-11", "--format", "csv"]).ok().stdout)
+    };
+    let first = made([0, 1, 2, 3]);
+    assert!(first.0.contains("0.005596652053") && first.0.lines().count() == 5, "{}", first.0);
+    assert_eq!(made([3, 2, 0, 1]), first);
+    assert_eq!(made([1, 3, 2, 0]), first);
 }

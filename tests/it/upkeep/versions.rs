@@ -198,7 +198,7 @@ fn a_newer_store_is_named_and_not_touched() {
         let said = env.run(args).fails(1);
         assert!(said.stderr.contains("newer codex-tally (schema 99"), "{args:?}: {said}");
         assert!(said.stderr.contains("update this program") && !said.stderr.contains("damaged"), "{args:?}: {said}");
-        assert_eq!(content(&env.home()), before, "{args:?} changed something");
+        assert!(content(&env.home()) == before, "{args:?} changed something");
     }
 }
 
