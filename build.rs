@@ -1,5 +1,5 @@
 //! Bundles the demo's captures, and tells the tests whether the real Codex CLI is installed below the target folder, and
-//! whether there is a Chromium to show pages with.
+//! whether there is a Chromium to show pages with and the validator of FOCUS exports.
 //!
 //! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
 //! reason, never passed.
@@ -34,6 +34,20 @@ fn main() {
         println!("cargo:rustc-env=CODEX_TALLY_TEST_CODEX={}", codex.display());
     }
     find_chromium();
+    find_focus_validator();
+}
+
+/// Names the folder in which `.ci/run` installs the validator of FOCUS exports.
+fn find_focus_validator() {
+    println!("cargo:rustc-check-cfg=cfg(focus_validator)");
+    let folder = target_folder().join("focus-validator");
+    if std::fs::create_dir_all(&folder).is_ok() {
+        println!("cargo:rerun-if-changed={}", folder.display());
+    }
+    if folder.join("bin/focus-validator").is_file() {
+        println!("cargo:rustc-cfg=focus_validator");
+        println!("cargo:rustc-env=CODEX_TALLY_TEST_FOCUS_VALIDATOR={}", folder.display());
+    }
 }
 
 /// Names a Chromium in the path, or the one that `CODEX_TALLY_TEST_CHROMIUM` says.

@@ -2,12 +2,14 @@
 
 mod lines;
 mod live;
+mod month;
 mod refresh;
 mod seal;
 mod verify;
 
 pub use lines::lines;
 pub use live::live;
+pub use month::{Each, month};
 pub use refresh::{Progress, rebuild, refresh};
 pub use seal::{Refusal, Sealed, export, seal};
 pub use verify::{Finding, verify};

@@ -219,8 +219,17 @@ pub fn export(
 }
 
 fn difference(said: &serde_json::Value, again: &serde_json::Value) -> String {
-    let names =
-        ["/sha256/lines.csv", "/sha256/rollups", "/lines", "/responses", "/totals", "/owners", "/tokens", "/previous"];
+    let names = [
+        "/sha256/lines.csv",
+        "/sha256/rollups",
+        "/sha256/details",
+        "/lines",
+        "/responses",
+        "/totals",
+        "/owners",
+        "/tokens",
+        "/previous",
+    ];
     let name = names.into_iter().find(|name| said.pointer(name) != again.pointer(name)).unwrap_or("/");
     format!("{} is not what its lines say", name.trim_start_matches('/'))
 }

@@ -7,7 +7,7 @@ use super::sessions::Sessions;
 use crate::model::{BillingPeriod, Seal, Zone};
 use crate::report::Range;
 use crate::report::chargeback::{About, Basis, Chargeback, Month, booked_cents};
-use crate::report::format::{notes, thousands};
+use crate::report::format::{currency_notes, notes, thousands};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// The time zone of the month and its days, for example Europe/Berlin; prices stay with UTC days
     #[arg(long, value_name = "ZONE", default_value_t = Zone::UTC)]
     tz: Zone,
+    /// Amounts of the CSV files in this currency, too, at the rates of your table (docs/currency.md), for example EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Write into a folder that has other files, and over files that were changed since they were written
     #[arg(long)]
     force: bool,
@@ -47,14 +50,21 @@ enum BasisArg {
     Contract,
 }
 
-/// What a sealed month's files say of how they were made: what was sealed, whatever prices and rules are now.
-fn sealed(seal: &Seal) -> anyhow::Result<About> {
+/// The hashes of the prices and the rules that a month was sealed with.
+pub(super) fn sealed_with(seal: &Seal) -> anyhow::Result<(String, String)> {
     let said: serde_json::Value = serde_json::from_slice(&seal.json).context("the seal is damaged")?;
     let hash = |name: &str| said["sha256"][name].as_str().unwrap_or_default().to_string();
+    Ok((hash("price_book"), hash("rules")))
+}
+
+/// What a sealed month's files say of how they were made: what was sealed, whatever prices and rules are now.
+fn sealed(seal: &Seal) -> anyhow::Result<About> {
+    let (price_book, rules) = sealed_with(seal)?;
+    let said: serde_json::Value = serde_json::from_slice(&seal.json).context("the seal is damaged")?;
     Ok(About {
         basis: Basis::List,
-        price_book: hash("price_book"),
-        rules: hash("rules"),
+        price_book,
+        rules,
         default_channel: None,
         seal: Some(seal.sha256.clone()),
         booked: Some(booked_cents(&said).context("the seal is damaged; `codex-tally ledger verify` says more")?),
@@ -63,8 +73,9 @@ fn sealed(seal: &Seal) -> anyhow::Result<About> {
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let range = Range::of_period(args.period, args.tz);
+    let conversion = context.conversion(args.currency.as_deref())?;
     let all = Sessions::ready(context, args.no_import)?;
-    let mut made = Chargeback::new(args.period, range);
+    let mut made = Chargeback::new(args.period, range, conversion);
     all.each(range, &mut |session| made.add(session))?;
     let month = made.month().with_workspaces(super::billing::workspaces(context, &all, args.period)?);
     let inputs = all.inputs();
@@ -95,7 +106,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         thousands(teams),
         thousands(files)
     ));
-    notes(&month.coverage(&all.counters)).iter().for_each(|note| out::talk(note));
+    let rates = month.currency().into_iter().flat_map(currency_notes);
+    notes(&month.coverage(&all.counters)).into_iter().chain(rates).for_each(|note| out::talk(&note));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use crate::cache::Inputs;
 use crate::collect::{self, Found, Keeping, Summary};
 use crate::config::{self, ChannelConfig, ConfigFile, Env, UserPrivacy};
 use crate::ledger::Options;
-use crate::model::{Channel, Day};
+use crate::model::{Channel, Conversion, Day};
 use crate::pricing::PriceBook;
 use crate::report::format::terminal_text;
 use crate::store::later::Opener;
@@ -148,6 +148,21 @@ impl Context {
         let Some(text) = self.own_prices()? else { return Ok(PriceBook::builtin().clone()) };
         let path = self.prices_path();
         PriceBook::builtin().with_own(&text).with_context(|| format!("cannot use {}", path.display()))
+    }
+
+    /// The rates from US dollars to a currency, if one was asked for.
+    pub fn conversion(&self, code: Option<&str>) -> anyhow::Result<Option<Conversion>> {
+        let Some(code) = code else { return Ok(None) };
+        let code = config::currency_code(code)?;
+        let path = self.config.rates.clone().unwrap_or_else(|| self.home.join("rates.csv"));
+        let rates = config::read_rates(&path)
+            .context("amounts are converted by your own table; docs/currency.md has an example")?;
+        let conversion = rates.usd_to(&code);
+        let known = || rates.of_usd().join(", ");
+        Ok(Some(
+            conversion
+                .with_context(|| format!("{} has no rate from USD to {code}, only to: {}", path.display(), known()))?,
+        ))
     }
 
     /// What sessions are computed with.

@@ -6,6 +6,7 @@ mod billing;
 mod chargeback;
 mod context;
 mod demo;
+mod export;
 mod folder;
 mod forward;
 mod holder;
@@ -54,6 +55,8 @@ const EXAMPLE: &str = "Examples:
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally chargeback -p 2026-10 --out october
                                             what each team pays: a CSV and a statement each
+  codex-tally export focus -p 2026-10 --out october.csv
+                                            the month's charges for finance tools (FinOps FOCUS)
   codex-tally show last                     the last session, turn by turn
   codex-tally serve                         receive Codex's telemetry; prints the lines for its config.toml
 
@@ -105,6 +108,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Show(show::Args),
     Chargeback(chargeback::Args),
     #[command(subcommand)]
+    Export(export::Command),
+    #[command(subcommand)]
     Ledger(ledger::Command),
     #[command(subcommand)]
     Attribution(attribution::Command),
@@ -149,6 +154,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report(command) => report::run(&context()?, &command),
         Command::Show(args) => show::run(&context()?, &args),
         Command::Chargeback(args) => chargeback::run(&context()?, &args),
+        Command::Export(command) => export::run(&context()?, &command),
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Billing(command) => billing::run(&context()?, &command),

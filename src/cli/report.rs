@@ -31,7 +31,8 @@ A week at the edge of the chosen days holds only those of its days that were cho
     #[command(after_help = "Example:
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally report monthly --by session,thread,thread_kind
-  codex-tally report monthly --by team,label:product")]
+  codex-tally report monthly --by team,label:product
+  codex-tally report monthly -p 2026-10 --currency EUR")]
     Monthly(GroupedArgs),
     /// One row a session
     #[command(after_help = "Example:
@@ -45,6 +46,9 @@ pub(super) struct GroupedArgs {
     /// thread_kind, label:NAME [default: team, project, user, model and, in CSV and JSON, the first eight]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = dimension)]
     by: Vec<Dimension>,
+    /// Amounts in this currency, too, at the rates of your table (docs/currency.md), for example EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -114,12 +118,13 @@ pub(super) fn period(text: &str) -> Result<(Day, Day), String> {
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
-    let (bucket, by, common) = match command {
-        Command::Daily(args) => (Some(Bucket::Day), args.by.as_slice(), &args.common),
-        Command::Weekly(args) => (Some(Bucket::Week), args.by.as_slice(), &args.common),
-        Command::Monthly(args) => (Some(Bucket::Month), args.by.as_slice(), &args.common),
-        Command::Session(common) => (None, &[][..], common),
+    let (bucket, grouped, common) = match command {
+        Command::Daily(args) => (Some(Bucket::Day), Some(args), &args.common),
+        Command::Weekly(args) => (Some(Bucket::Week), Some(args), &args.common),
+        Command::Monthly(args) => (Some(Bucket::Month), Some(args), &args.common),
+        Command::Session(common) => (None, None, common),
     };
+    let by = grouped.map_or(&[][..], |args| args.by.as_slice());
     let (since, until) = match common.period {
         Some((first, last)) => (Some(first), Some(last)),
         None => (common.since, common.until),
@@ -131,10 +136,11 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     if by.iter().enumerate().any(|(i, d)| by[..i].contains(d)) {
         return Ok(out::misused("--by names a dimension twice"));
     }
+    let conversion = context.conversion(grouped.and_then(|args| args.currency.as_deref()))?;
     let all = Sessions::ready(context, common.no_import)?;
     let report = match bucket {
         Some(bucket) => {
-            let mut report = Grouped::new(bucket, default_by(by, common.format), range);
+            let mut report = Grouped::new(bucket, default_by(by, common.format), range).in_currency(conversion);
             if report.needs_tool_costs() {
                 all.each_with_tool_costs(range, &mut |session| report.add(session))?;
             } else {
@@ -191,6 +197,7 @@ fn write(report: &Report, format: Format, file: Option<&Path>) -> anyhow::Result
     }
     if format == Format::Csv {
         format::notes(&report.coverage).iter().for_each(|note| out::talk(note));
+        report.currency.iter().flat_map(format::currency_notes).for_each(|note| out::talk(&note));
         if let Some(path) = file {
             let mut meta = path.as_os_str().to_os_string();
             meta.push(".meta.json");

@@ -84,6 +84,13 @@ impl Sessions {
         Ok(self.store.seals()?.into_iter().find(|seal| seal.period == period))
     }
 
+    /// Gives each session with its lines of a month to `each`, in the order of ids.
+    pub fn month(&self, period: BillingPeriod, each: &mut cache::Each<'_>) -> anyhow::Result<()> {
+        let mut shown = out::Progress::new();
+        let mut on = |p: Progress| shown.show(|| format!("{} sessions", thousands(p.done)));
+        cache::month(&self.store, &self.inputs, period, &mut on, each)
+    }
+
     /// What they are computed with.
     pub fn inputs(&self) -> &Inputs {
         &self.inputs

@@ -23,6 +23,10 @@ pub struct ConfigFile {
     pub teams: Option<PathBuf>,
     /// The user's own prices; a relative path begins where this file is.
     pub prices: Option<PathBuf>,
+    /// The user's currency rates; a relative path begins where this file is.
+    pub rates: Option<PathBuf>,
+    /// Whose bills the channels are on, as FOCUS exports name it.
+    pub focus: FocusConfig,
     /// Where the sink passes on what it receives.
     pub forward: Option<ForwardConfig>,
     /// Tokens of the sink besides its own, each with a name and, if it has one, an owner.
@@ -34,6 +38,20 @@ pub struct ConfigFile {
     pub privacy: PrivacyConfig,
     /// What is kept of what was said and done.
     pub capture: CaptureConfig,
+}
+
+/// The accounts that bills are of.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FocusConfig {
+    /// The id of the organisation with the API keys.
+    pub api_account: Option<String>,
+    /// Its name.
+    pub api_account_name: Option<String>,
+    /// The id of the ChatGPT workspace.
+    pub chatgpt_account: Option<String>,
+    /// Its name.
+    pub chatgpt_account_name: Option<String>,
 }
 
 /// `[privacy]`
@@ -131,7 +149,8 @@ impl ConfigFile {
                     analytics_key_file: file.billing.analytics_key_file.clone().map(here),
                     ..file.billing
                 };
-                Ok(ConfigFile { teams: file.teams.map(here), prices: file.prices.map(here), billing, ..file })
+                let (teams, prices, rates) = (file.teams.map(here), file.prices.map(here), file.rates.map(here));
+                Ok(ConfigFile { teams, prices, rates, billing, ..file })
             }
         }
     }

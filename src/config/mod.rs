@@ -5,14 +5,16 @@ mod env;
 mod file;
 mod forward;
 mod members;
+mod rates;
 mod teams;
 mod tokens;
 mod users;
 
 pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{CaptureConfig, ChannelConfig, ConfigFile, PrivacyConfig, PromptCapture, ToolCapture};
+pub use file::{CaptureConfig, ChannelConfig, ConfigFile, FocusConfig, PrivacyConfig, PromptCapture, ToolCapture};
 pub use forward::ForwardConfig;
+pub use rates::{code as currency_code, read_rates};
 pub use teams::read_teams;
 pub use tokens::SinkToken;
 pub use users::{UserPrivacy, users, users_of_hook};

@@ -1,7 +1,7 @@
 //! Lines as they are booked.
 
 use super::rollup::{labels, sums};
-use crate::model::{Booked, Line, RateUsed, TokenSums, per_million};
+use crate::model::{Booked, BookedDetail, BookedPrice, Line, RateUsed, TokenSums, per_million};
 
 /// A line with all names by which it may have been booked before.
 pub(super) struct Bookable {
@@ -46,6 +46,7 @@ pub fn book(line: &Line) -> Booked {
         thread_kind: r.kind.into(),
         labels: labels(o),
         price: line.priced.rate.as_ref().map(price).unwrap_or_default(),
+        detail: detail(line),
     }
 }
 
@@ -57,6 +58,18 @@ fn price(rate: &RateUsed) -> String {
     format!(
         "{model} from {from}, {tier}{size}: input {input}, cached {cached}, cache write {write}, output {output} a million"
     )
+}
+
+fn detail(line: &Line) -> BookedDetail {
+    let p = &line.priced;
+    // Without an amount of its own the rate is that of the comparison.
+    let price = p.rate.as_ref().filter(|_| p.list.is_some()).map(|rate| BookedPrice {
+        model: rate.model.clone(),
+        from: rate.effective_from.epoch_days(),
+        long_context: rate.long_context,
+        pico_per_token: rate.pico_per_token,
+    });
+    BookedDetail { price, contract_pico_per_token: p.contract_pico_per_token }
 }
 
 /// The same with its other names.

@@ -2,7 +2,8 @@
 //! in the order of sessions, so that anybody can make it again and compare.
 
 use crate::model::{
-    BillingPeriod, Booked, CENT, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico, largest_remainder,
+    BillingPeriod, Booked, BookedDetail, CENT, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico,
+    largest_remainder,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -82,6 +83,8 @@ pub struct Head {
 pub struct Sealing {
     lines: Sha256,
     parts: Sha256,
+    /// Nothing where no line has any: seals that came before them.
+    details: Option<Sha256>,
     count: u64,
     sessions: u64,
     responses: i64,
@@ -100,6 +103,7 @@ impl Default for Sealing {
         Sealing {
             lines,
             parts: Sha256::new(),
+            details: None,
             count: 0,
             sessions: 0,
             responses: 0,
@@ -118,6 +122,12 @@ impl Sealing {
         let mut csv = Vec::new();
         for line in &session.lines {
             csv.extend(record(&fields(session.session.as_str(), line)));
+            if line.detail != BookedDetail::default() {
+                let details = self.details.get_or_insert_default();
+                details.update(format!("{} {} ", session.session, line.line));
+                // Only strings, numbers and maps with string keys are written, which cannot fail.
+                details.update(serde_json::to_vec(&line.detail).unwrap_or_default());
+            }
             self.count += 1;
             self.responses += line.responses;
             self.corrections += u64::from(!line.reason.is_empty());
@@ -145,7 +155,7 @@ impl Sealing {
         let t = &self.tokens;
         let previous =
             head.previous.as_ref().map(|(period, hash)| json!({"period": period.to_string(), "sha256": hash}));
-        let seal = json!({
+        let mut seal = json!({
             "schema": 1,
             "period": head.period.to_string(),
             "program": concat!("codex-tally ", env!("CARGO_PKG_VERSION")),
@@ -171,6 +181,9 @@ impl Sealing {
             },
             "previous": previous,
         });
+        if let Some(details) = self.details {
+            seal["sha256"]["details"] = hex(details).into();
+        }
         let mut bytes = serde_json::to_vec_pretty(&seal).unwrap_or_default();
         bytes.push(b'\n');
         bytes

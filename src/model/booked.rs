@@ -1,6 +1,6 @@
 //! Lines as they are booked in a month: what seals hold, and what corrections are differences of.
 
-use super::{BillingPeriod, Sums, ThreadId, Timestamp, TokenSums};
+use super::{BillingPeriod, Day, Sums, ThreadId, Timestamp, TokenSums};
 use serde::{Deserialize, Serialize};
 
 /// One line of a sealed month, or a correction of one. In plain texts, so that it stays what it is whatever the program learns.
@@ -46,6 +46,38 @@ pub struct Booked {
     pub labels: String,
     /// The price: its model, period, tier and rates; empty if there is none.
     pub price: String,
+    /// What exports tell besides. It is kept behind all lines, since it came later.
+    #[serde(skip)]
+    pub detail: BookedDetail,
+}
+
+/// What a line's amounts are made of, in numbers. Nothing is added up from it: what it says is checked against the amounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookedDetail {
+    /// The price of its own list; nothing if that has none.
+    pub price: Option<BookedPrice>,
+    /// The rates of the contract list: pico-units per token, of the same kinds.
+    pub contract_pico_per_token: Option<[i64; 4]>,
+}
+
+/// The price behind an amount.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BookedPrice {
+    /// The model's name in the price book.
+    pub model: String,
+    /// The first day of the price period, as days since 1970.
+    pub from: i32,
+    /// The whole request was rated as long input.
+    pub long_context: bool,
+    /// Pico-units per token: uncached input, cached input, cache write, output.
+    pub pico_per_token: [i64; 4],
+}
+
+impl BookedPrice {
+    /// The first day of the price period.
+    pub fn effective_from(&self) -> Day {
+        Day::of_epoch_days(self.from)
+    }
 }
 
 impl Booked {

@@ -97,6 +97,8 @@ pub struct Priced {
     pub rate: Option<RateUsed>,
     /// The amount of API usage on the user's own contract list; beside the list price, never instead of it.
     pub contract: Option<Amount>,
+    /// The rates behind `contract`, as in [`RateUsed::pico_per_token`].
+    pub contract_pico_per_token: Option<[i64; 4]>,
     /// There is a contract list, and it has no price of this API usage.
     pub uncontracted: bool,
     /// The price was only guaranteed through an earlier day than the response's.

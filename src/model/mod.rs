@@ -6,6 +6,7 @@ mod bill;
 mod booked;
 mod charge;
 mod content;
+mod currency;
 mod fact;
 mod ids;
 mod line;
@@ -26,9 +27,10 @@ mod zone;
 pub use allocation::{Allocated, Method, Share, ShareClass};
 pub use amount::{Amount, ParseAmountError, Unit, format_cents, format_pico, parse_pico, per_million};
 pub use bill::{Bill, BillingFile, Covered, Standing};
-pub use booked::{Booked, Posting, Seal, SealedSession};
+pub use booked::{Booked, BookedDetail, BookedPrice, Posting, Seal, SealedSession};
 pub use charge::{BillingSource, Charge, ChargeId, ChargeKind, Currency, Money, Origin, Quantity};
 pub use content::{Capture, Content, ContentKind};
+pub use currency::{Conversion, Converted, Rate, Rates, USD};
 pub use fact::{
     Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
     Unmetered,

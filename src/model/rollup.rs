@@ -62,9 +62,13 @@ impl Labels {
 
     /// The value of a label in such a text.
     pub fn read<'l>(text: &'l str, name: &str) -> Option<&'l str> {
+        Self::all(text).find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The labels in such a text: names and values.
+    pub fn all(text: &str) -> impl Iterator<Item = (&str, &str)> {
         let [ends, parts] = Self::BETWEEN;
-        let mut all = text.split(ends).filter_map(|label| label.split_once(parts));
-        all.find(|(known, _)| *known == name).map(|(_, value)| value)
+        text.split(ends).filter_map(move |label| label.split_once(parts))
     }
 }
 

@@ -52,6 +52,16 @@ impl Day {
         (day.format("%Y-%m-%d").to_string() == text).then_some(Day(day))
     }
 
+    /// From days since 1970-01-01.
+    pub fn of_epoch_days(days: i32) -> Self {
+        Day(NaiveDate::from_epoch_days(days).unwrap_or(NaiveDate::MIN))
+    }
+
+    /// Days since 1970-01-01.
+    pub fn epoch_days(self) -> i32 {
+        self.0.to_epoch_days()
+    }
+
     /// The billing period it belongs to.
     pub fn period(self) -> BillingPeriod {
         BillingPeriod { year: self.0.year(), month: self.0.month() }

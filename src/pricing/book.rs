@@ -71,8 +71,9 @@ impl PriceBook {
         match channel {
             Channel::Local => Priced::default(),
             Channel::Api => {
-                let contract = self.on_contract(model, tier, day, usage);
-                Priced { contract, uncontracted: self.has_contract() && contract.is_none(), ..own(on(Unit::Usd)) }
+                let (contract, contract_pico_per_token) = self.on_contract(model, tier, day, usage).unzip();
+                let uncontracted = self.has_contract() && contract.is_none();
+                Priced { contract, contract_pico_per_token, uncontracted, ..own(on(Unit::Usd)) }
             }
             Channel::Chatgpt => compared(own(on(Unit::Credit)), on(Unit::Usd)),
             Channel::Unknown => compared(own(Rated::none(Unpriced::UnknownChannel)), on(Unit::Usd)),

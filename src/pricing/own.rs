@@ -92,19 +92,20 @@ impl PriceBook {
         !self.contract.is_empty()
     }
 
-    /// What a response costs on the contract list; `None` if that does not have its model, day, tier or size.
+    /// What a response costs on the contract list, with the rates; `None` if that does not have its model, day, tier or size.
     pub(super) fn on_contract(
         &self,
         model: Option<&str>,
         tier: &ServiceTier,
         day: Day,
         usage: &TokenUsage,
-    ) -> Option<Amount> {
+    ) -> Option<(Amount, [i64; 4])> {
         let raw = model?;
         let plain = raw.trim().to_ascii_lowercase();
         let name = self.find(raw).map_or(plain.as_str(), |(found, _)| found.name);
         let prices = self.contract.get(name)?;
-        rate(&prices.usd, Unit::Usd, &Request { model: name, resolved_by: None, tier, day, usage }).amount.ok()
+        let rated = rate(&prices.usd, Unit::Usd, &Request { model: name, resolved_by: None, tier, day, usage });
+        Some((rated.amount.ok()?, rated.rate?.pico_per_token))
     }
 }
 

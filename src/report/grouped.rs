@@ -1,10 +1,12 @@
 //! Daily, weekly and monthly reports: rows by any of the dimensions.
 
 use super::Range;
+use super::converted::{Amounts, Converter};
 use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
-use crate::model::{Coverage, Day, Labels, SessionRollup, ToolRow};
+use super::tools::Tools;
+use crate::model::{Conversion, Coverage, Day, Labels, SessionRollup, Slot, Sums};
 use std::collections::{BTreeMap, HashMap};
 
 /// How time is cut.
@@ -134,6 +136,8 @@ pub struct Grouped<'b> {
     index: HashMap<Vec<u8>, usize>,
     key: Vec<u8>,
     totals: Measures,
+    converter: Option<Converter>,
+    converted: Amounts,
     coverage: Coverage,
 }
 
@@ -141,6 +145,7 @@ pub struct Grouped<'b> {
 struct Group {
     keys: Vec<String>,
     measures: Measures,
+    converted: Amounts,
     tools: Tools,
 }
 
@@ -161,8 +166,16 @@ impl<'b> Grouped<'b> {
             index: HashMap::new(),
             key: Vec::new(),
             totals: Measures::default(),
+            converter: None,
+            converted: Amounts::default(),
             coverage: Coverage::default(),
         }
+    }
+
+    /// With its amounts in another currency, beside those in USD.
+    pub fn in_currency(mut self, conversion: Option<Conversion>) -> Self {
+        self.converter = conversion.map(Converter::new);
+        self
     }
 
     /// Adds a session.
@@ -174,6 +187,7 @@ impl<'b> Grouped<'b> {
             if let Some(group) = place {
                 self.groups[group].measures.add_row(row);
                 self.totals.add_row(row);
+                self.convert(row.slot, &row.sums, group, true);
             }
             places.push(place);
         }
@@ -191,6 +205,8 @@ impl<'b> Grouped<'b> {
             let tool = self.group(session, &mut met, (row.keys, day, Some(row.name)));
             self.groups[answers].measures.add_tool_cost(row, true);
             self.groups[tool].measures.add_tool_cost(row, false);
+            self.convert(row.slot, &-row.sums, answers, false);
+            self.convert(row.slot, &row.sums, tool, false);
         }
         for row in &session.tools {
             let Some(day) = self.days.day(row.slot) else { continue };
@@ -198,6 +214,8 @@ impl<'b> Grouped<'b> {
             self.groups[group].measures.add_tool(row);
             self.groups[group].tools.add(row);
             self.totals.add_tool(row);
+            let fees = Sums { tool_fees_usd: row.fees_usd, ..Sums::default() };
+            self.convert(row.slot, &fees, group, true);
         }
         for row in &session.reported {
             let Some(day) = self.days.day(row.slot) else { continue };
@@ -206,6 +224,13 @@ impl<'b> Grouped<'b> {
             self.totals.add_reported(row);
         }
         super::coverage::add(&mut self.coverage, session, None, &mut self.days);
+    }
+
+    fn convert(&mut self, slot: Slot, sums: &Sums, group: usize, in_total: bool) {
+        let Some(converter) = &mut self.converter else { return };
+        let of_group = &mut self.groups[group].converted;
+        let mut both = [of_group, &mut self.converted];
+        converter.add(slot, sums, &mut both[..if in_total { 2 } else { 1 }]);
     }
 
     /// Whether it groups by tools, so that sessions must come with what these cost.
@@ -258,7 +283,12 @@ impl<'b> Grouped<'b> {
             None => {
                 let first = std::iter::once(self.periods[period].clone());
                 let keys = first.chain(parts().map(str::to_string)).collect();
-                self.groups.push(Group { keys, measures: Measures::default(), tools: Tools::default() });
+                self.groups.push(Group {
+                    keys,
+                    measures: Measures::default(),
+                    converted: Amounts::default(),
+                    tools: Tools::default(),
+                });
                 self.index.insert(self.key.clone(), self.groups.len() - 1);
                 self.groups.len() - 1
             }
@@ -287,24 +317,28 @@ impl<'b> Grouped<'b> {
     /// The report of all that was added, with what could not be read by reason.
     pub fn report(mut self, counters: &BTreeMap<String, u64>) -> Report {
         let by_tool = self.needs_tool_costs();
+        let in_currency = self.converter.is_some();
         let all = self.groups.iter().map(|g| g.tools).fold(Tools::default(), Tools::plus);
         self.groups.sort_by(|a, b| a.keys.cmp(&b.keys));
         let row = |group: Group| {
             let mut row: Vec<Cell> = group.keys.into_iter().map(text).collect();
             row.extend(group.measures.cells());
+            row.extend(in_currency.then(|| Converter::cells(&group.converted)).into_iter().flatten());
             row.extend(by_tool.then(|| group.tools.cells()).into_iter().flatten());
             row
         };
         let mut totals = vec![Cell::Missing; self.by.len() + 4];
         totals.extend(self.totals.total_cells());
+        totals.extend(in_currency.then(|| Converter::cells(&self.converted)).into_iter().flatten());
         totals.extend(by_tool.then(|| all.cells()).into_iter().flatten());
         super::coverage::add_counters(&mut self.coverage, counters);
         Report {
             name: self.bucket.names().0,
             range: self.range,
-            columns: all_columns(self.bucket, self.by),
+            columns: all_columns(self.bucket, self.by, self.converter.as_ref()),
             rows: self.groups.into_iter().map(row).collect(),
             totals,
+            currency: self.converter.map(Converter::note),
             coverage: self.coverage,
         }
     }
@@ -333,41 +367,16 @@ fn text(value: String) -> Cell {
     if value.is_empty() { Cell::Missing } else { Cell::Text(value) }
 }
 
-fn all_columns(bucket: Bucket, by: &[Dimension]) -> Vec<Column> {
+fn all_columns(bucket: Bucket, by: &[Dimension], converter: Option<&Converter>) -> Vec<Column> {
     let column = |name, title| Column { name, title, kind: Kind::Text };
     let mut columns = vec![column("period", Some(bucket.names().1))];
     columns.extend(by.iter().map(|d| column(d.name(), Some(d.name()))));
     columns.extend(["status", "class", "corrects_period"].map(|name| column(name, None)));
     columns.extend(self::columns());
+    columns.extend(converter.into_iter().flat_map(Converter::columns));
     if by_tool(by) {
         let names = [("tool_failures", "failed"), ("tool_unknown", "unknown"), ("tool_duration_ms", "ms")];
         columns.extend(names.map(|(name, title)| Column { name, title: Some(title), kind: Kind::Count }));
     }
     columns
-}
-
-/// What reports by tool add.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tools {
-    failures: i64,
-    unknown: i64,
-    duration_ms: i64,
-}
-
-impl Tools {
-    fn add(&mut self, row: &ToolRow<'_>) {
-        *self = self.plus(Tools { failures: row.failures, unknown: row.unknown, duration_ms: row.duration_ms });
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Tools {
-            failures: self.failures + other.failures,
-            unknown: self.unknown + other.unknown,
-            duration_ms: self.duration_ms + other.duration_ms,
-        }
-    }
-
-    fn cells(self) -> [Cell; 3] {
-        [self.failures, self.unknown, self.duration_ms].map(Cell::Count)
-    }
 }

@@ -22,7 +22,7 @@ impl Listing {
         let column = |(name, title, kind): &Heading| Column { name, title: *title, kind: *kind };
         let columns = columns.iter().map(column).collect();
         let (rows, totals) = (Vec::new(), Vec::new());
-        let report = Report { name, range, columns, rows, totals, coverage: Coverage::default() };
+        let report = Report { name, range, columns, rows, totals, currency: None, coverage: Coverage::default() };
         Listing { report, notes: Vec::new() }
     }
 

@@ -79,6 +79,7 @@ impl Sessions {
             columns: all_columns(),
             rows: self.rows.into_iter().map(|(_, _, row)| row).collect(),
             totals,
+            currency: None,
             coverage: self.coverage,
         }
     }

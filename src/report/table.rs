@@ -1,6 +1,7 @@
 //! A report before it has a format: columns, rows, totals and coverage.
 
 use super::Range;
+use super::converted::CurrencyNote;
 use crate::model::Coverage;
 
 /// What a column holds.
@@ -53,6 +54,8 @@ pub struct Report {
     pub rows: Vec<Vec<Cell>>,
     /// The totals by column; [`Cell::Missing`] where a total has no meaning.
     pub totals: Vec<Cell>,
+    /// What must be known of the columns in another currency, if there are such.
+    pub currency: Option<CurrencyNote>,
     /// How complete and certain it is.
     pub coverage: Coverage,
 }

@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,8 @@ const DOCUMENTS: [&str; 15] = [
     "docs/billing.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
+    "docs/currency.md",
+    "docs/focus.md",
     "docs/operations.md",
     "docs/prices.md",
     "docs/privacy.md",
@@ -20,6 +22,7 @@ const DOCUMENTS: [&str; 15] = [
     "docs/security.md",
     "docs/service.md",
     "docs/teams.md",
+    "examples/worked-month/README.md",
     "hooks/config.toml",
 ];
 
@@ -39,7 +42,7 @@ fn calls(text: &str) -> Vec<String> {
 }
 
 /// Commands that have commands of their own.
-const GROUPS: [&str; 7] = ["billing", "report", "prices", "observations", "ledger", "attribution", "service"];
+const GROUPS: [&str; 8] = ["billing", "report", "prices", "observations", "ledger", "attribution", "service", "export"];
 
 /// The words that name the command: `report monthly`.
 fn command(call: &str) -> Vec<&str> {
@@ -103,6 +106,8 @@ fn every_command_has_help_with_an_example() {
         "show",
         "ledger seal",
         "chargeback",
+        "export",
+        "export focus",
         "ledger verify",
         "ledger rebuild",
         "ledger explain",

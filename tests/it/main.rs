@@ -10,10 +10,12 @@ mod command_line;
 mod company;
 mod costs;
 mod credentials;
+mod currency;
 mod demo;
 mod documents;
 mod examples;
 mod explain;
+mod focus;
 mod follow;
 mod forks;
 #[cfg(feature = "remote")]
@@ -47,3 +49,4 @@ mod tls;
 mod transcripts;
 mod unknown;
 mod upkeep;
+mod worked_month;

@@ -5,7 +5,7 @@ use crate::cache::Inputs;
 use crate::cli::report::Format;
 use crate::cli::sessions::Sessions;
 use crate::ledger::billing::{self, Observed, Plan, allocate};
-use crate::model::{Bill, BillingPeriod, Channel, Method, WorkspaceMonth, Zone};
+use crate::model::{Allocated, Bill, BillingPeriod, Channel, Method, WorkspaceMonth, Zone};
 use crate::report::Range;
 use crate::report::billing::{Detail, allocated};
 use crate::store::Bills;
@@ -97,6 +97,19 @@ pub(in crate::cli) fn workspaces(
     }
     let (observed, plan) = (observed(sessions, period)?, plan(context, sessions.inputs(), None));
     Ok(billing::workspaces(&bill, &allocate(&bill, &observed, &plan), &observed, &plan))
+}
+
+/// What was billed for a month and whose it is; nothing if nothing was.
+pub(in crate::cli) fn shares(
+    context: &Context,
+    sessions: &Sessions,
+    period: BillingPeriod,
+) -> anyhow::Result<Vec<Allocated>> {
+    let bill = context.open()?.bill(span(period))?;
+    if bill.charges.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(allocate(&bill, &observed(sessions, period)?, &plan(context, sessions.inputs(), None)))
 }
 
 /// What the configuration says of bills.

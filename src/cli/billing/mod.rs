@@ -4,7 +4,7 @@ mod allocate;
 mod fetch;
 mod import;
 
-pub(super) use allocate::{Month, plan, workspaces};
+pub(super) use allocate::{Month, plan, shares, workspaces};
 
 use super::context::{Context, write_file};
 use super::out;

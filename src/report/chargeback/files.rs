@@ -6,7 +6,7 @@ use super::statement::{Statement, index};
 use super::tally::{Row, View};
 use super::{About, File, Month};
 use crate::model::{Channel, Coverage, Status, UNATTRIBUTED};
-use crate::report::{Cell, Column, Kind, Report, coverage, format};
+use crate::report::{Cell, Column, CurrencyNote, Kind, Report, coverage, format};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Digits of the hash in a file's name, and all of it if these should not be enough.
@@ -28,6 +28,11 @@ impl Month {
         let mut all = self.lines.coverage.clone();
         coverage::add_counters(&mut all, counters);
         all
+    }
+
+    /// What must be known of the columns in another currency, if there are such.
+    pub fn currency(&self) -> Option<&CurrencyNote> {
+        self.lines.currency.as_ref()
     }
 
     /// `sealed` if everything is, else `estimated`.
@@ -112,6 +117,7 @@ impl Report {
             columns: Vec::new(),
             rows: Vec::new(),
             totals: Vec::new(),
+            currency: None,
             coverage: Default::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! `manifest.json`: what the other files are, how they were made, and their hashes.
 
 use super::About;
-use crate::report::format::json::{CoverageJson, Row};
+use crate::report::format::json::{CoverageJson, CurrencyJson, Row};
 use crate::report::{Range, Report};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,6 +37,8 @@ struct Manifest<'a> {
     default_channel: Option<&'a str>,
     teams: &'a [Team<'a>],
     totals: Row<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<CurrencyJson<'a>>,
     coverage: CoverageJson<'a>,
     files: Vec<Entry>,
 }
@@ -84,6 +86,7 @@ pub(super) fn manifest(
         default_channel: about.default_channel,
         teams,
         totals: Row { columns: &lines.columns, cells: &lines.totals, skip_missing_text: true },
+        currency: lines.currency.as_ref().map(CurrencyJson),
         coverage: CoverageJson { coverage: &lines.coverage, unreadable: false },
         files: files.iter().map(entry).collect(),
     };

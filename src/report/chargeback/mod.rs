@@ -20,7 +20,7 @@ pub use manifest::{MANIFEST, written};
 
 use super::days::Days;
 use super::{Bucket, Dimension, Grouped, Range, Report, coverage};
-use crate::model::{BillingPeriod, Coverage, SessionRollup, WorkspaceMonth};
+use crate::model::{BillingPeriod, Conversion, Coverage, SessionRollup, WorkspaceMonth};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rows of the files of teams.
@@ -79,13 +79,14 @@ pub struct Month {
 }
 
 impl Chargeback {
-    /// One with nothing in it yet; the range is that of the period.
-    pub fn new(period: BillingPeriod, range: Range) -> Self {
+    /// One with nothing in it yet; the range is that of the period. With a conversion the CSV files have amounts in another
+    /// currency, too.
+    pub fn new(period: BillingPeriod, range: Range, conversion: Option<Conversion>) -> Self {
         let grouped = |bucket, by| Grouped::new(bucket, by, range);
         Chargeback {
             period,
-            lines: grouped(Bucket::Month, LINES),
-            summary: grouped(Bucket::Month, SUMMARY),
+            lines: grouped(Bucket::Month, LINES).in_currency(conversion.clone()),
+            summary: grouped(Bucket::Month, SUMMARY).in_currency(conversion),
             daily: grouped(Bucket::Day, TEAMS),
             days: Days::new(range),
             teams: BTreeMap::new(),

@@ -58,7 +58,7 @@ fn session<'a>(keys: Vec<Keys<'a>>, usage: Vec<UsageRow>, unpriced: &'a str) -> 
 
 fn files(session: &SessionRollup<'_>) -> BTreeMap<String, String> {
     let period: BillingPeriod = "2026-10".parse().unwrap();
-    let mut made = Chargeback::new(period, Range::of_period(period, Zone::UTC));
+    let mut made = Chargeback::new(period, Range::of_period(period, Zone::UTC), None);
     made.add(session);
     let (basis, seal) = (Basis::List, Some("5ea1".to_string()));
     let about = About { basis, price_book: "p".into(), rules: "r".into(), default_channel: None, seal, booked: None };

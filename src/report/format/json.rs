@@ -1,7 +1,7 @@
 //! JSON, schema 1: token counts are integers, amounts are strings with exactly 12 decimals, what is missing is `null`.
 
-use crate::model::{Cost, Coverage, Sums, format_cents, format_pico};
-use crate::report::{Cell, Column, Range, Report};
+use crate::model::{Cost, Coverage, Day, Sums, USD, format_cents, format_pico};
+use crate::report::{Cell, Column, CurrencyNote, Range, Report};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::collections::BTreeMap;
 
@@ -60,7 +60,28 @@ impl Serialize for Document<'_> {
             map.serialize_entry("rows", &Rows(r))?;
         }
         map.serialize_entry("totals", &Row { columns: &r.columns, cells: &r.totals, skip_missing_text: true })?;
+        if let Some(note) = &r.currency {
+            map.serialize_entry("currency", &CurrencyJson(note))?;
+        }
         map.serialize_entry("coverage", &CoverageJson { coverage: &r.coverage, unreadable: true })?;
+        map.end()
+    }
+}
+
+/// The rates behind the columns of another currency.
+pub(in crate::report) struct CurrencyJson<'a>(pub &'a CurrencyNote);
+
+impl Serialize for CurrencyJson<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let rate = |(day, rate, source): &(Day, String, String)| {
+            BTreeMap::from([("valid_from", day.to_string()), ("rate", rate.clone()), ("source", source.clone())])
+        };
+        let missing: Vec<String> = self.0.missing.iter().map(Day::to_string).collect();
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("from", USD)?;
+        map.serialize_entry("to", &self.0.code)?;
+        map.serialize_entry("rates", &self.0.used.iter().map(rate).collect::<Vec<_>>())?;
+        map.serialize_entry("days_without_rate", &missing)?;
         map.end()
     }
 }

@@ -9,4 +9,4 @@ pub(super) mod table;
 pub use csv::csv;
 pub use json::{json, meta_json};
 pub use safe::{csv_text, html_text, terminal_text};
-pub use table::{PLAIN, amount, notes, rounded, table, thousands};
+pub use table::{PLAIN, amount, currency_notes, notes, rounded, table, thousands};

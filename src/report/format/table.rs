@@ -2,8 +2,8 @@
 
 use super::fit::fit;
 use super::terminal_text;
-use crate::model::{Cost, Coverage, Strength, UNATTRIBUTED, Unpriced, round_half_even};
-use crate::report::{Cell, Column, Kind, Range, Report};
+use crate::model::{Cost, Coverage, Day, Strength, UNATTRIBUTED, Unpriced, round_half_even};
+use crate::report::{Cell, Column, CurrencyNote, Kind, Range, Report};
 use comfy_table::{Cell as TableCell, CellAlignment, LineStyle, Table, TableStyle};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub fn table(report: &Report, width: Option<u16>) -> String {
             out.push_str(&format!("\n{left_out} columns do not fit this terminal; --format csv has all."));
         }
     }
-    for note in notes(&report.coverage) {
+    let rates = report.currency.iter().flat_map(currency_notes);
+    for note in notes(&report.coverage).into_iter().chain(rates) {
         out.push_str(&format!("\n{note}"));
     }
     if report.columns.iter().any(|c| c.kind == Kind::Amount) {
@@ -64,7 +65,7 @@ pub(in crate::report) fn grid(report: &Report, width: Option<u16>) -> (Table, us
 fn is_shown(report: &Report, i: usize) -> bool {
     let column = &report.columns[i];
     let says = |cell: &Cell| match cell {
-        Cell::Missing | Cell::Count(0) | Cell::Amount(0) => false,
+        Cell::Missing | Cell::Count(0) | Cell::Amount(0) | Cell::Cents(0) => false,
         Cell::Text(text) => !matches!(column.name, "team" | "cost_centre") || text != UNATTRIBUTED,
         _ => true,
     };
@@ -138,6 +139,22 @@ pub fn rounded(pico: i128, digits: u32) -> String {
     let sign = if pico < 0 { "-" } else { "" };
     let units = u64::try_from(abs / scale).map_or_else(|_| (abs / scale).to_string(), thousands);
     format!("{sign}{units}.{:0width$}", abs % scale)
+}
+
+/// What must be known of amounts in another currency, one sentence a line.
+pub fn currency_notes(note: &CurrencyNote) -> Vec<String> {
+    let code = &note.code;
+    let rate = |(day, rate, source): &(Day, String, String)| {
+        format!("{code}: 1 USD is {rate} {code} from {day} on ({})", terminal_text(source))
+    };
+    let mut notes: Vec<String> = note.used.iter().map(rate).collect();
+    if let (Some(first), n) = (note.missing.first(), note.missing.len()) {
+        let days = thousands(n as u64);
+        notes.push(format!(
+            "{code}: no rate for {days} days with amounts, the first is {first}: what has a part of them is unknown"
+        ));
+    }
+    notes
 }
 
 /// What must be known of a report's figures, one sentence a line.

@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use super::cache::ids;
-use crate::model::{BillingPeriod, Booked, Seal, SealedSession, ThreadId, Timestamp};
+use crate::model::{BillingPeriod, Booked, BookedDetail, Seal, SealedSession, ThreadId, Timestamp};
 use crate::store::Cache;
 use anyhow::Context as _;
 use rusqlite::{DropBehavior, Row, params};
@@ -66,7 +66,8 @@ impl SqliteStore {
     }
 
     pub(super) fn insert_sealed(&mut self, s: &SealedSession) -> anyhow::Result<()> {
-        let lines = postcard::to_stdvec(&s.lines)?;
+        let details: Vec<&BookedDetail> = s.lines.iter().map(|line| &line.detail).collect();
+        let lines = postcard::to_extend(&details, postcard::to_stdvec(&s.lines)?)?;
         self.db.prepare_cached("INSERT INTO sealed_session VALUES (?1, ?2, ?3, ?4)")?.execute(params![
             s.session.as_str(),
             s.period.to_string(),
@@ -92,9 +93,19 @@ fn sealed(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<SealedSession>> 
     while let Some(row) = found.next()? {
         let session = ThreadId::new(row.get_ref(0)?.as_str()?).context("a sealed session's id is damaged")?;
         let period = period_of(row, 1)?;
-        let lines: Vec<Booked> = postcard::from_bytes(row.get_ref(3)?.as_blob()?)
+        let lines = lines(row.get_ref(3)?.as_blob()?)
             .with_context(|| format!("what was sealed of session {session} in {period} is damaged"))?;
         all.push(SealedSession { session, period, part: row.get(2)?, lines });
     }
     Ok(all)
+}
+
+/// Lines, and behind them their details; what was sealed before there were such has none.
+fn lines(bytes: &[u8]) -> Result<Vec<Booked>, postcard::Error> {
+    let (mut lines, rest): (Vec<Booked>, _) = postcard::take_from_bytes(bytes)?;
+    if !rest.is_empty() {
+        let details: Vec<BookedDetail> = postcard::from_bytes(rest)?;
+        lines.iter_mut().zip(details).for_each(|(line, detail)| line.detail = detail);
+    }
+    Ok(lines)
 }
