@@ -23,6 +23,7 @@ pub(super) struct Context {
     pub env: Env,
     pub home: PathBuf,
     pub config: ConfigFile,
+    config_path: PathBuf,
     db: PathBuf,
     /// The rules on who pays, if a file of them was asked for by name.
     teams: Option<PathBuf>,
@@ -38,13 +39,19 @@ impl Context {
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
         let teams = global.teams.clone().or_else(|| config.teams.clone());
-        Ok(Context { env, home, config, db, teams })
+        Ok(Context { env, home, config, config_path: path, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), db: home.join("tally.db"), teams: None }
+        let (config_path, db) = (home.join("config.toml"), home.join("tally.db"));
+        Context { env, home: home.to_path_buf(), config: ConfigFile::default(), config_path, db, teams: None }
+    }
+
+    /// Our own configuration file, which may be missing.
+    pub fn config_path(&self) -> &Path {
+        &self.config_path
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.

@@ -4,9 +4,11 @@ mod attribution;
 mod chargeback;
 mod context;
 mod demo;
+mod edits;
 mod folder;
 mod hook;
 mod import;
+mod init;
 mod ledger;
 mod observations;
 mod out;
@@ -17,6 +19,11 @@ mod seal;
 mod serve;
 mod sessions;
 mod show;
+mod sink;
+mod system;
+mod token;
+mod trust;
+mod uninstall;
 
 pub use hook::run as hook;
 
@@ -37,6 +44,7 @@ struct Cli {
 
 const EXAMPLE: &str = "Examples:
   codex-tally demo                          see it work on bundled real sessions
+  codex-tally init                          register with Codex, so that every session is recorded
   codex-tally report monthly                what your sessions cost, by month, project, model and user
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally chargeback -p 2026-10 --out october
@@ -89,6 +97,8 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Attribution(attribution::Command),
     #[command(subcommand)]
     Prices(prices::Command),
+    Init(init::Args),
+    Uninstall(uninstall::Args),
     Demo(demo::Args),
 }
 
@@ -120,6 +130,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ledger(command) => ledger::run(&context()?, &command),
         Command::Attribution(command) => attribution::run(&context()?, &command),
         Command::Prices(command) => prices::run(&context()?, &command),
+        Command::Init(args) => init::run(&context()?, cli.global.home.is_some(), &args),
+        Command::Uninstall(args) => uninstall::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -1,24 +1,25 @@
 //! `serve`: the sink.
 
 use super::context::Context;
-use super::out;
+use super::{out, token};
 use crate::report::format::thousands;
 use crate::serve::{self, Auth, Background, Follow, Listeners, Options, Stats};
+use crate::setup;
 use crate::store::is_busy;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the sink waits for another process that holds the store, before the journal takes what comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// Where to listen for OTLP/HTTP if nothing is said.
+pub(super) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+
 /// Where to listen for OTLP/gRPC if nothing is said; a program that is built without it does not.
-const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
+pub(super) const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
 
 /// Receive Codex's telemetry: OTLP logs over HTTP on 127.0.0.1:4318 and over gRPC on 127.0.0.1:4317
 #[derive(Debug, clap::Args)]
@@ -29,12 +30,12 @@ Examples:
   codex-tally serve --grpc none
   codex-tally serve --http 127.0.0.1:14318 --grpc 127.0.0.1:14317 --auth none")]
 pub(super) struct Args {
-    /// Where to listen for OTLP/HTTP
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
-    http: SocketAddr,
-    /// Where to listen for OTLP/gRPC, or `none`
-    #[arg(long, value_name = "ADDR", default_value = GRPC, value_parser = address_or_none)]
-    grpc: Door,
+    /// Where to listen for OTLP/HTTP [default: `http` of `[sink]` in the configuration, else 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where to listen for OTLP/gRPC, or `none` [default: `grpc` of `[sink]`, else 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR", value_parser = address_or_none)]
+    grpc: Option<Door>,
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
@@ -62,7 +63,14 @@ fn address_or_none(text: &str) -> Result<Door, String> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
-    if args.auth == AuthArg::None && !std::iter::once(args.http).chain(args.grpc.0).all(|a| a.ip().is_loopback()) {
+    let said = &context.config.sink;
+    let http = args.http.or(said.http).unwrap_or(HTTP);
+    let grpc = match args.grpc {
+        Some(door) => door,
+        None => address_or_none(said.grpc.as_deref().unwrap_or(GRPC))
+            .map_err(|e| anyhow::anyhow!("`grpc` of `[sink]` in the configuration: {e}"))?,
+    };
+    if args.auth == AuthArg::None && !std::iter::once(http).chain(grpc.0).all(|a| a.ip().is_loopback()) {
         bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
     }
     let open = context.opener(PATIENCE)?;
@@ -74,14 +82,14 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let follow = Follow { codex_homes: context.configured_homes(), os_user: context.env.os_user() };
     let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
-        AuthArg::Token => Some(token(&context.home.join("token"))?),
+        AuthArg::Token => Some(token::read_or_make(&context.home)?),
         AuthArg::None => None,
     };
-    let http = TcpListener::bind(args.http).with_context(|| {
-        format!("cannot listen on {}; is another sink running there? choose another port with --http", args.http)
+    let http = TcpListener::bind(http).with_context(|| {
+        format!("cannot listen on {http}; is another sink running there? choose another port with --http")
     })?;
     let address = http.local_addr()?;
-    let (listeners, grpc) = open_grpc(http, args.grpc)?;
+    let (listeners, grpc) = open_grpc(http, grpc)?;
     out::data(otel_lines(address, grpc, token.as_deref()).as_bytes())?;
     let also = grpc.map(|grpc| format!(" and on http://{grpc} (OTLP/gRPC)")).unwrap_or_default();
     let ready = || out::talk(&format!("listening on http://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
@@ -132,42 +140,13 @@ fn open_grpc(http: TcpListener, grpc: Door) -> anyhow::Result<(Listeners, Option
 /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
 fn otel_lines(http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
     let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
+    let exporter = setup::Otel::of_sink(http, token).value();
     let other = grpc.map(|grpc| {
         format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"http://{grpc}\"{headers} }} }}\n")
     });
     format!(
-        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"http://{http}/v1/logs\", \
-         protocol = \"binary\"{headers} }} }}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
+        "# for ~/.codex/config.toml\n[otel]\nexporter = {exporter}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
          log_user_prompt = false\n",
         other.unwrap_or_default()
     )
-}
-
-/// The token in a file that only the user can read; made on first use.
-fn token(path: &Path) -> anyhow::Result<String> {
-    let shown = || path.display().to_string();
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut random = [0; 32];
-            getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
-            let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
-            file.write_all(format!("{token}\n").as_bytes()).with_context(|| format!("cannot write {}", shown()))?;
-            file.sync_all()?;
-            Ok(token)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {}", shown()))?;
-            if file.metadata()?.mode() & 0o077 != 0 {
-                bail!("others can read {0}; run `chmod 600 {0}`, or remove it to get a new token", shown());
-            }
-            let mut token = String::new();
-            file.read_to_string(&mut token).with_context(|| format!("cannot read {}", shown()))?;
-            let token = token.trim().to_string();
-            if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
-                bail!("{} holds no usable token; remove it to get a new one", shown());
-            }
-            Ok(token)
-        }
-        Err(e) => Err(e).with_context(|| format!("cannot create {}", shown())),
-    }
 }

@@ -6,7 +6,7 @@ mod members;
 mod teams;
 
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{ChannelConfig, ConfigFile};
+pub use file::{ChannelConfig, ConfigFile, SinkConfig};
 pub use teams::read_teams;
 
 use std::path::{Path, PathBuf};

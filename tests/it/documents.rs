@@ -5,13 +5,14 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/chargeback.md",
     "docs/cost-csv.md",
+    "docs/install.md",
     "docs/prices.md",
     "docs/scenarios.md",
     "docs/teams.md",
@@ -104,6 +105,8 @@ fn every_command_has_help_with_an_example() {
         "prices list",
         "prices check",
         "prices update",
+        "init",
+        "uninstall",
         "demo",
     ];
     for command in commands {

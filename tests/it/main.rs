@@ -29,6 +29,7 @@ mod real_codex;
 mod reference;
 mod replay;
 mod reports;
+mod rollout;
 mod seals;
 mod sink;
 mod store;

@@ -174,6 +174,30 @@ impl<'a> Codex<'a> {
     #[track_caller]
     pub fn start(&mut self, args: &[&str]) -> Running {
         let log = self.prepare();
+        self.launch(log, args)
+    }
+
+    /// The program itself.
+    pub fn program() -> &'static str {
+        CODEX.expect("the Codex CLI is installed")
+    }
+
+    /// Writes the configuration and runs nothing.
+    pub fn configure(&mut self) {
+        self.prepare();
+    }
+
+    /// `codex exec` with the configuration that is there by now.
+    #[track_caller]
+    pub fn exec_as_configured(&mut self, args: &[&str]) -> String {
+        self.runs += 1;
+        let log = self.env.root().join(format!("codex-{}.log", self.runs));
+        let (ended, said) = self.launch(log, &[&["exec", "--skip-git-repo-check"], args].concat()).end();
+        assert_eq!(ended, Some(true), "codex exec {args:?} failed or did not end\n{said}");
+        said
+    }
+
+    fn launch(&self, log: PathBuf, args: &[&str]) -> Running {
         let file = File::create(&log).expect("a log of the run");
         let mut command = self.command();
         command.args(args).stdin(Stdio::null()).stdout(file.try_clone().expect("a second handle")).stderr(file);

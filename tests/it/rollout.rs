@@ -1,0 +1,200 @@
+//! Rolling it out: `init`, `uninstall`, and the real Codex between them.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::env::Output;
+use crate::support::{Codex, MockModel, Server, Step, TestEnv, truth};
+
+/// A configuration as somebody has it who has his own hook.
+const OWN: &str = "# my Codex\nmodel = \"gpt-5.5\"   # the good one\n\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\n\
+                   command = \"/bin/true\"\n\n[tui]\ntheme = \"x\"\n# the end";
+
+fn config(env: &TestEnv) -> String {
+    std::fs::read_to_string(env.codex_home().join("config.toml")).unwrap_or_default()
+}
+
+fn write_config(env: &TestEnv, text: &str) {
+    std::fs::write(env.codex_home().join("config.toml"), text).unwrap();
+}
+
+/// Says where the sink is to listen, so that tests do not look for ports at the same time.
+fn on_port(env: &TestEnv, port: u16) {
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::set_permissions(env.home(), PermissionsExt::from_mode(0o700)).unwrap();
+    let text = format!("channel = \"api\"\n\n[sink]\nhttp = \"127.0.0.1:{port}\"\ngrpc = \"none\"\n");
+    std::fs::write(env.home().join("config.toml"), text).unwrap();
+}
+
+fn init(env: &TestEnv, more: &[&str]) -> Output {
+    env.run(&[&["init", "--yes"], more].concat())
+}
+
+/// A running sink, and a home in which `init` finds where it is.
+fn with_sink(env: &TestEnv) -> Server {
+    let server = env.serve(&["--grpc", "none"]);
+    on_port(env, server.port());
+    server
+}
+
+#[test]
+fn what_init_adds_uninstall_takes_out() {
+    for text in [Some(OWN), Some("[otel]\nenvironment = \"dev\"\n"), None] {
+        let env = TestEnv::new();
+        on_port(&env, 4999);
+        text.into_iter().for_each(|text| write_config(&env, text));
+        let said = init(&env, &[]).ok();
+        let token = std::fs::read_to_string(env.home().join("token")).unwrap();
+        assert!(said.stdout.contains("+ [[hooks.PostModelRequest]]") && !said.stdout.contains(token.trim()), "{said}");
+        assert!(said.stderr.contains("trust the hooks"), "{said}");
+        let with = config(&env);
+        let value: toml::Table = with.parse().unwrap();
+        assert_eq!(value["otel"]["exporter"]["otlp-http"]["endpoint"].as_str(), Some("http://127.0.0.1:4999/v1/logs"));
+        let command = value["hooks"]["SessionEnd"][0]["hooks"][0]["command"].as_str().unwrap();
+        assert!(command.starts_with('/') && command.ends_with("/codex-tally-hook"), "one bare path: {command}");
+        assert!(text.unwrap_or_default().lines().all(|line| with.lines().any(|w| w == line)), "{with}");
+        // Again: nothing to do, the same bytes.
+        let again = init(&env, &[]).ok();
+        assert!(again.stderr.contains("nothing to do") && again.stdout.is_empty(), "{again}");
+        assert_eq!(config(&env), with);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&env.codex_home().join("config.toml")), 0o600, "it holds the token");
+        assert_eq!(mode(&env.home().join("token")), 0o600);
+
+        let out = env.run(&["uninstall", "--yes"]).ok();
+        assert!(out.stdout.contains("- [[hooks.PostModelRequest]]"), "{out}");
+        let path = env.codex_home().join("config.toml");
+        assert_eq!(std::fs::read_to_string(&path).ok().as_deref(), text, "to the byte");
+        assert!(!env.home().join("token").exists());
+        if text.is_some() {
+            assert_ne!(mode(&path), 0o600, "as it was");
+        }
+        assert!(env.run(&["uninstall", "--yes"]).ok().stderr.contains("nothing to do"));
+    }
+}
+
+#[test]
+fn nothing_is_written_without_consent() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    write_config(&env, OWN);
+    let before = std::fs::read_dir(env.home()).unwrap().count();
+    let shown = env.run(&["init", "--print"]).ok();
+    assert!(shown.stdout.contains("+ [otel]") && shown.stdout.contains("Bearer <token>"), "{shown}");
+    assert!(env.run(&["init"]).fails(1).stderr.contains("--yes"));
+    assert_eq!(config(&env), OWN);
+    assert_eq!(std::fs::read_dir(env.home()).unwrap().count(), before, "not even a token");
+}
+
+#[test]
+fn a_port_that_is_taken_is_not_used_and_both_sides_know_the_other() {
+    // Somebody has it by now, this test or another program.
+    let _taken = TcpListener::bind("127.0.0.1:4318");
+    let env = TestEnv::new();
+    let said = init(&env, &[]).ok();
+    assert!(said.stderr.contains("127.0.0.1:4318 is taken"), "{said}");
+    let ours: toml::Table = std::fs::read_to_string(env.home().join("config.toml")).unwrap().parse().unwrap();
+    let http = ours["sink"]["http"].as_str().unwrap();
+    assert_ne!(http, "127.0.0.1:4318");
+    assert!(config(&env).contains(&format!("http://{http}/v1/logs")));
+    // What `init` made goes, and the home with it if nothing else is there.
+    let _ = env.run(&["uninstall", "--yes", "--purge"]).ok();
+    assert!(!env.home().exists() && !env.codex_home().join("config.toml").exists());
+}
+
+#[test]
+fn an_exporter_and_forms_of_others_are_left_alone() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let theirs = "[otel]\nexporter = { otlp-http = { endpoint = \"https://collector.example/v1/logs\", protocol = \"json\" } }\n";
+    write_config(&env, theirs);
+    let said = init(&env, &[]).ok();
+    assert!(said.stderr.contains("https://collector.example/v1/logs already"), "{said}");
+    assert!(config(&env).starts_with(theirs) && config(&env).contains("[[hooks.Stop]]"));
+    for odd in ["hooks = { Stop = [] }\n", "otel = { environment = \"x\" }\n", "model = \n"] {
+        write_config(&env, odd);
+        let said = init(&env, &[]).fails(1);
+        assert!(said.stderr.contains("Add this by hand") && said.stderr.contains("[[hooks.Stop]]"), "{said}");
+        assert_eq!(config(&env), odd);
+    }
+    // Nothing is lost where only the hook is wanted.
+    write_config(&env, "otel = { environment = \"x\" }\n");
+    let _ = init(&env, &["--no-otel"]).ok();
+    assert!(config(&env).contains("[[hooks.SessionEnd]]"));
+}
+
+#[test]
+fn hooks_json_is_used_by_those_who_use_it() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let own = "{\n  \"hooks\": {\n    \"Stop\": [{\"hooks\": [{\"type\": \"command\", \"command\": \"/bin/true\"}]}]\n  }\n}\n";
+    let path = env.codex_home().join("hooks.json");
+    std::fs::write(&path, own).unwrap();
+    let _ = init(&env, &[]).ok();
+    let with: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(with["hooks"]["Stop"].as_array().unwrap().len(), 2);
+    assert!(config(&env).contains("[otel]") && !config(&env).contains("[[hooks"), "{}", config(&env));
+    assert!(init(&env, &[]).ok().stderr.contains("nothing to do"));
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), own);
+    assert!(!env.codex_home().join("config.toml").exists());
+}
+
+#[test]
+fn profiles_teams_and_homes_are_honoured() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    std::fs::write(
+        env.codex_home().join("work.config.toml"),
+        "[otel]\nexporter = { otlp-grpc = { endpoint = \"http://x:1\" } }\n",
+    )
+    .unwrap();
+    let said = init(&env, &["--team", "plat\"form"]).ok();
+    assert!(said.stderr.contains("profile work"), "{said}");
+    let teams: toml::Table = std::fs::read_to_string(env.home().join("teams.toml")).unwrap().parse().unwrap();
+    assert_eq!(teams["rule"][0]["team"].as_str(), Some("plat\"form"));
+    let _ = init(&env, &["--profile", "home"]).ok();
+    assert!(env.codex_home().join("home.config.toml").exists());
+    // A home that Codex does not know of stands in the command.
+    let other = env.root().join("other home");
+    let _ =
+        env.run(&["--home", other.to_str().unwrap(), "init", "--yes", "--no-otel", "--codex-home", "elsewhere"]).ok();
+    let text = std::fs::read_to_string(env.work().join("elsewhere/config.toml")).unwrap();
+    assert!(text.contains(&format!("codex-tally-hook --home '{}'", other.display())), "{text}");
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert!(!env.codex_home().join("home.config.toml").exists() && !env.codex_home().join("config.toml").exists());
+}
+
+/// The whole way: install, one session, the cost, and out again.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn init_makes_the_real_codex_tell_what_it_costs() {
+    let env = TestEnv::new();
+    let model = MockModel::start(two_responses());
+    let _server = with_sink(&env);
+    let mut codex = Codex::new(&env, &model);
+    codex.configure();
+    let before = config(&env);
+    let said = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    assert!(said.stderr.contains("runs all 6 hooks"), "{said}");
+    assert!(init(&env, &["--trust", "--codex", Codex::program()]).ok().stderr.contains("trusted already"));
+    codex.exec_as_configured(&["do the thing"]);
+    let monthly = env.run(&["report", "monthly", "--format", "json"]).ok().json();
+    assert_eq!(monthly["coverage"]["responses_by_source"], json!({"hook+otlp+transcript": 2}));
+    for (name, value) in truth::totals(&model.served()).as_object().unwrap() {
+        assert_eq!(&monthly["totals"][name], value, "{name}");
+    }
+
+    // Codex has written trust into the file; all of it was in our hooks.
+    assert!(config(&env).contains("[hooks.state]"));
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert_eq!(config(&env), before, "no trace is left");
+    assert_eq!(env.run(&["report", "monthly", "--format", "json"]).ok().json()["totals"], monthly["totals"]);
+}
+
+fn two_responses() -> Vec<Step> {
+    vec![Step::shell("call_1", "true").bare_usage(1_000, 100), Step::message("done").bare_usage(2_000, 200)]
+}
