@@ -1,5 +1,7 @@
 //! Rolling it out: `init`, `uninstall`, and the real Codex between them.
 
+mod snippets;
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
