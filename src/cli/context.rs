@@ -54,6 +54,11 @@ impl Context {
         &self.config_path
     }
 
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.db
+    }
+
     /// Opens the store; creates the home, private to the user, if it is missing.
     pub fn open(&self) -> anyhow::Result<SqliteStore> {
         self.make_home()?;

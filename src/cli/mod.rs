@@ -4,6 +4,7 @@ mod attribution;
 mod chargeback;
 mod context;
 mod demo;
+mod doctor;
 mod edits;
 mod folder;
 mod hook;
@@ -45,6 +46,7 @@ struct Cli {
 const EXAMPLE: &str = "Examples:
   codex-tally demo                          see it work on bundled real sessions
   codex-tally init                          register with Codex, so that every session is recorded
+  codex-tally doctor                        is everything recorded, and if not, what to do
   codex-tally report monthly                what your sessions cost, by month, project, model and user
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally chargeback -p 2026-10 --out october
@@ -99,6 +101,7 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Prices(prices::Command),
     Init(init::Args),
     Uninstall(uninstall::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
 }
 
@@ -132,6 +135,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Prices(command) => prices::run(&context()?, &command),
         Command::Init(args) => init::run(&context()?, cli.global.home.is_some(), &args),
         Command::Uninstall(args) => uninstall::run(&context()?, &args),
+        Command::Doctor(args) => doctor::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
     }
 }

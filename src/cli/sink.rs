@@ -1,6 +1,7 @@
 //! Who listens on a port: our sink, somebody else, or nobody. The token goes to nobody who has not shown that he has it.
 
 use crate::serve::proof;
+use anyhow::Context as _;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -50,6 +51,19 @@ pub(super) fn who_listens(address: SocketAddr, token: Option<&str>) -> anyhow::R
         (Some("codex-tally"), ..) => Listener::Other,
         _ => Listener::Stranger,
     })
+}
+
+/// Sends logs as an exporter does; returns the status line. Only for a listener that has shown that it is ours.
+pub(super) fn send(address: SocketAddr, token: Option<&str>, kind: &str, body: &[u8]) -> anyhow::Result<String> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("cannot reach {address}"))?;
+    let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let head = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: {kind}\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        body.len()
+    );
+    let answer = exchange(stream, &[head.as_bytes(), body])?;
+    Ok(answer.lines().next().unwrap_or_default().to_string())
 }
 
 fn exchange(mut stream: TcpStream, request: &[&[u8]]) -> anyhow::Result<String> {

@@ -10,7 +10,7 @@ mod transcript;
 pub use find::{Found, find_in_homes, find_transcripts};
 pub use follow::Follower;
 pub use import::read_transcripts;
-pub use spool::{read_spool, read_spool_if_free};
+pub use spool::{read_spool, read_spool_if_free, spool_backlog};
 
 use crate::store::Appended;
 

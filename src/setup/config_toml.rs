@@ -277,7 +277,7 @@ fn add_otel(
         }
     }
     if !there.contains_key(TRACES) {
-        // Without it Codex sends traces to where logs go.
+        // They are off by default, and large copies of the same numbers.
         lines += &format!("{TRACES} = \"none\"{eol}");
         added.otel.push((TRACES.to_string(), None));
     }

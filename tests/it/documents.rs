@@ -107,6 +107,7 @@ fn every_command_has_help_with_an_example() {
         "prices update",
         "init",
         "uninstall",
+        "doctor",
         "demo",
     ];
     for command in commands {

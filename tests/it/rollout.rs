@@ -1,5 +1,6 @@
 //! Rolling it out: `init`, `uninstall`, and the real Codex between them.
 
+mod doctor;
 mod snippets;
 
 use std::net::TcpListener;

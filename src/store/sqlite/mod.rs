@@ -1,6 +1,7 @@
 //! The SQLite engine: one file, WAL, every commit synced.
 
 mod cache;
+mod health;
 mod migrate;
 mod rows;
 mod sealed;
