@@ -167,7 +167,16 @@ fn plan(context: &Context, args: &Args, place: &Place) -> anyhow::Result<Plan> {
     let json = place.codex_home.join("hooks.json");
     let in_json = args.profile.is_none() && json.exists() && !setup::uses_inline_hooks(&text);
     let replaces = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
-    let command = (!in_json).then(|| place.command.clone());
+    // A profile has the hooks of config.toml as well.
+    let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
+    let in_base = base.is_some_and(|base| base.contains(setup::HOOK));
+    let command = (!in_json && !in_base).then(|| place.command.clone());
+    if let Some(file) = plan.record.file(&place.config).filter(|f| f.command != place.command && !f.added.is_empty()) {
+        plan.notes.push(format!(
+            "the hook stays registered as `{}`; to change that to `{}`, run `codex-tally uninstall` first",
+            file.command, place.command
+        ));
+    }
     let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
     let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
         let lines = setup::add_toml("", wanted).map(|edited| edited.text).unwrap_or_default();
@@ -255,7 +264,8 @@ fn own_config(context: &Context, plan: &mut Plan) -> anyhow::Result<SocketAddr> 
     let grpc = usual.filter(|usual| !ours && TcpListener::bind(usual).is_err()).map(|_| "none");
     let path = context.config_path();
     let old = edits::read(path)?;
-    let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)?;
+    let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)
+        .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
     plan.record.sink = true;
     plan.record.created_config |= old.is_none();
     plan.changes.push(Change { path: path.to_path_buf(), old, new: Some(new), mode: 0o600 });

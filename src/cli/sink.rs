@@ -3,8 +3,8 @@
 use crate::serve::proof;
 use anyhow::Context as _;
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A sink answers within milliseconds.
@@ -33,10 +33,11 @@ pub(super) fn who_listens(address: SocketAddr, token: Option<&str>) -> anyhow::R
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
     let nonce: String = random.iter().map(|b| format!("{b:02x}")).collect();
-    let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) else {
-        // A port that takes no connection, yet cannot be had either, is somebody's.
-        let free = TcpListener::bind(address).is_ok();
-        return Ok(if free { Listener::Nobody } else { Listener::Stranger });
+    let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+        Err(e) if e.kind() == ErrorKind::ConnectionRefused => return Ok(Listener::Nobody),
+        // A port that takes no connection and does not refuse one is somebody's.
+        Err(_) => return Ok(Listener::Stranger),
+        Ok(stream) => stream,
     };
     let head = format!("GET /sink?nonce={nonce} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     let Ok(answer) = exchange(stream, &[head.as_bytes()]) else { return Ok(Listener::Stranger) };

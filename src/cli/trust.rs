@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::out;
 use crate::setup::codex::{Codex, Hook};
-use crate::setup::find_in_path;
+use crate::setup::{find_in_path, is_ours};
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,12 @@ pub(super) fn trust(context: &Context, asked: Option<&Path>, codex_home: &Path, 
     let before = codex.hooks(codex_home)?;
     let missing: Vec<Hook> = before.hooks.iter().filter(ours).filter(|hook| !hook.runs()).cloned().collect();
     if missing.is_empty() {
+        if let Some(other) = before.hooks.iter().find(|hook| is_ours(&hook.command) && !ours(hook)) {
+            let (command, file) = (&other.command, other.source_path.display());
+            bail!(
+                "the hook is registered as `{command}` in {file}, not by init; trust it in `codex` (/hooks), or take it out"
+            );
+        }
         if !before.hooks.iter().any(|hook| ours(&hook)) {
             bail!("Codex {} does not list the hooks; is it older than 0.129?", codex.version());
         }

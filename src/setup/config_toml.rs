@@ -392,7 +392,7 @@ fn cut_otel(text: &str, otel: &Table, added: &Added, splices: &mut Splices) {
 
 /// A TOML string.
 pub(super) fn quoted(text: &str) -> String {
-    toml_edit::Value::from(text).to_string()
+    toml::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -93,7 +93,6 @@ impl Record {
             Some(file) => {
                 file.added = std::mem::take(&mut file.added).and_then(new.added);
                 file.mode = file.mode.or(new.mode);
-                file.command = new.command;
             }
             None => self.files.push(new),
         }
@@ -103,9 +102,11 @@ impl Record {
 /// Our own configuration with the addresses that the sink listens on.
 ///
 /// # Errors
-/// It is not TOML.
+/// It is not TOML, or has something of the sink already.
 pub fn add_sink(text: &str, http: &str, grpc: Option<&str>) -> Result<String, Refused> {
-    parse(text)?;
+    if parse(text)?.as_table().contains_key("sink") {
+        return Err(Refused(format!("its `[sink]` does not say where the sink listens; add `http = \"{http}\"`")));
+    }
     let grpc = grpc.map(|grpc| format!("grpc = {}\n", quoted(grpc))).unwrap_or_default();
     let mut new = text.to_string();
     append(&mut new, &format!("\n[sink]\nhttp = {}\n{grpc}", quoted(http)));

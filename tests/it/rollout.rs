@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use codex_tally::setup;
+
 use crate::support::env::Output;
 use crate::support::{Codex, MockModel, Server, Step, TestEnv, truth};
 
@@ -159,8 +161,10 @@ fn profiles_teams_and_homes_are_honoured() {
     assert!(said.stderr.contains("profile work"), "{said}");
     let teams: toml::Table = std::fs::read_to_string(env.home().join("teams.toml")).unwrap().parse().unwrap();
     assert_eq!(teams["rule"][0]["team"].as_str(), Some("plat\"form"));
+    let _ = env.run(&["report", "monthly"]).ok();
     let _ = init(&env, &["--profile", "home"]).ok();
-    assert!(env.codex_home().join("home.config.toml").exists());
+    let profile = std::fs::read_to_string(env.codex_home().join("home.config.toml")).unwrap();
+    assert!(profile.contains("[otel]") && !profile.contains("[[hooks"), "config.toml has the hooks: {profile}");
     // A home that Codex does not know of stands in the command.
     let other = env.root().join("other home");
     let _ =
@@ -196,6 +200,36 @@ fn init_makes_the_real_codex_tell_what_it_costs() {
     let _ = env.run(&["uninstall", "--yes"]).ok();
     assert_eq!(config(&env), before, "no trace is left");
     assert_eq!(env.run(&["report", "monthly", "--format", "json"]).ok().json()["totals"], monthly["totals"]);
+}
+
+/// A hook of the user before ours, one behind it, both trusted: they still are when ours is gone.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn trust_in_the_users_own_hooks_outlives_ours() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let own = |command: &str| {
+        format!("\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\ncommand = \"{command}\"\n")
+    };
+    let asked = || setup::codex::Codex::start(Path::new(Codex::program()), &env.codex_home()).unwrap();
+    let trust = |name: &str| {
+        let mut codex = asked();
+        let hooks = codex.hooks(&env.work()).unwrap().hooks;
+        let hooks: Vec<_> = hooks.into_iter().filter(|hook| hook.command == name).collect();
+        assert_eq!(hooks.len(), 1);
+        assert!(codex.trust(&hooks, &env.work()).unwrap().hooks.iter().any(|hook| hook.command == name && hook.runs()));
+    };
+    write_config(&env, &own("first"));
+    trust("first");
+    let _ = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    write_config(&env, &(config(&env) + &own("last")));
+    trust("last");
+    assert_eq!(asked().hooks(&env.work()).unwrap().hooks.iter().filter(|hook| hook.runs()).count(), 8);
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    let left = asked().hooks(&env.work()).unwrap().hooks;
+    let left: Vec<_> = left.iter().map(|hook| (hook.command.as_str(), hook.runs())).collect();
+    assert_eq!(left, [("first", true), ("last", true)], "{}", config(&env));
+    assert!(!config(&env).contains("codex-tally"));
 }
 
 fn two_responses() -> Vec<Step> {
