@@ -111,6 +111,33 @@ fn a_port_that_is_taken_is_not_used_and_both_sides_know_the_other() {
 }
 
 #[test]
+fn the_sink_listens_where_the_configuration_says() {
+    let env = TestEnv::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    on_port(&env, free);
+    let server = Server::start(env.tally(&["serve"]));
+    assert_eq!(server.port(), free);
+    assert!(!server.stderr().contains("gRPC"), "`grpc = \"none\"`: {}", server.stderr());
+    std::fs::write(env.home().join("config.toml"), "[sink]\ngrpc = \"nowhere\"\n").unwrap();
+    assert!(env.run(&["serve", "--http", "127.0.0.1:0"]).fails(1).stderr.contains("`grpc` of `[sink]`"));
+}
+
+#[test]
+fn the_ledger_goes_only_when_the_word_is_typed() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let _ = env.hook(r#"{"session_id":"s","hook_event_name":"Stop"}"#).ok();
+    let _ = env.run(&["sync"]).ok();
+    let said = env.run(&["uninstall", "--purge"]).fails(1);
+    assert!(said.stderr.contains("purge") && env.home().join("tally.db").exists(), "{said}");
+    // What is not ours keeps the folder.
+    std::fs::write(env.home().join("notes.txt"), "mine").unwrap();
+    let said = env.run(&["uninstall", "--purge", "--yes"]).ok();
+    assert!(said.stderr.contains("notes.txt"), "{said}");
+    assert_eq!(std::fs::read_dir(env.home()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_exporter_and_forms_of_others_are_left_alone() {
     let env = TestEnv::new();
     on_port(&env, 4999);

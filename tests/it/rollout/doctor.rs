@@ -1,7 +1,7 @@
 //! `doctor`: green where everything is recorded, and red with the right advice where it is not.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -206,6 +206,36 @@ fn a_home_that_keeps_nothing_is_red() {
     bytes[8192..].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
     rolled.complains("fail", "store", "it is damaged", "codex-tally import", &[]);
+}
+
+/// Who may ask the sink to show that it has the token, and what it answers.
+#[test]
+fn a_sink_shows_that_it_has_the_token_without_telling_it() {
+    let env = TestEnv::new();
+    let server = env.serve(&["--grpc", "none"]);
+    let ask = |path: &str, more: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{more}connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let token = std::fs::read_to_string(env.home().join("token")).unwrap();
+    let answer = ask("/sink?nonce=abc", "");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains(token.trim()), "{answer}");
+    let said: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(said["proof"], codex_tally::serve::proof(token.trim(), "abc", server.port()));
+    for (path, more, status) in [
+        ("/sink", "", "404"),
+        ("/sink?nonce=", "", "404"),
+        ("/sink?nonce=abc", "origin: http://127.0.0.1\r\n", "403"),
+        ("/sink?nonce=abc", "sec-fetch-site: cross-site\r\n", "403"),
+        ("/sink?nonce=abc", "host: evil.example\r\n", "403"),
+    ] {
+        let answer = ask(path, more);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {more}: {answer}");
+    }
 }
 
 #[test]
