@@ -132,7 +132,7 @@ pub fn add(text: &str, wanted: &AddToml) -> Result<Edited, Refused> {
     }
     let mut new = splices.apply(text);
     if !block.is_empty() {
-        edited.added.ended_line = !new.is_empty() && !new.ends_with('\n');
+        edited.added.ended_line |= !text.is_empty() && !text.ends_with('\n');
         append(&mut new, &format!("\n{REMARK}{block}"));
     }
     // `[[hooks.X]]` cannot follow `hooks.y = 1`, and so on: TOML itself is asked.
@@ -185,8 +185,9 @@ pub fn remove(
     if splices.is_empty() {
         return Ok(text.to_string());
     }
+    let last = splices.reaches(text.len());
     let mut new = splices.apply(text);
-    if added.ended_line && text.starts_with(new.as_str()) && new.ends_with('\n') {
+    if added.ended_line && last && new.ends_with('\n') {
         new.pop();
         if new.ends_with('\r') {
             new.pop();
@@ -283,7 +284,8 @@ fn add_otel(
     }
     if !lines.is_empty() {
         let at = text[header.end..].find('\n').map_or(text.len(), |at| header.end + at + 1);
-        let lines = if text[..at].ends_with('\n') { lines } else { format!("{eol}{}", lines.trim_end()) };
+        added.ended_line = !text[..at].ends_with('\n');
+        let lines = if added.ended_line { format!("{eol}{lines}") } else { lines };
         splices.replace(at..at, lines);
     }
     added.exporter = Some(value);

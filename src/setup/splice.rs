@@ -14,6 +14,11 @@ impl Splices {
         self.0.is_empty()
     }
 
+    /// Whether an edit goes up to this place.
+    pub(super) fn reaches(&self, end: usize) -> bool {
+        self.0.iter().any(|(range, _)| range.end == end)
+    }
+
     pub(super) fn replace(&mut self, range: Range<usize>, with: String) {
         self.0.push((range, with));
     }

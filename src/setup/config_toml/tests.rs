@@ -29,6 +29,9 @@ const FILES: &[&str] = &[
     "[otel.span_attributes]\nteam = \"x\"\n",
     "[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\ncommand = \"say done\"\n\n[hooks.state]\n\n\
      [hooks.state.\"/h/config.toml:stop:0:0\"]\ntrusted_hash = \"sha256:1\"\n\n[features]\nweb = true\n",
+    "\u{feff}model = \"x\"\n",
+    "text = \"\"\"\n[[hooks.Stop]]\n[otel]\nexporter = 1\n\"\"\"\n",
+    "[otel] # where to\n\n\n# nothing yet\n[tui]\n",
     "[hooks]\nmanaged_dir = \"/x\"\n\n\n[projects.'/a']\ntrust_level = \"trusted\"\n\n\n",
 ];
 
@@ -53,6 +56,14 @@ fn what_is_put_in_comes_out_to_the_byte() {
         assert_eq!(take_out(&edited.text, &edited.added), *text, "with it: {}", edited.text);
         let windows = text.contains("\r\n");
         assert_eq!(edited.text.matches("\r\n").count(), if windows { edited.text.matches('\n').count() } else { 0 });
+    }
+}
+
+#[test]
+fn without_hooks_it_comes_back_as_well() {
+    for text in FILES {
+        let edited = add(text, &AddToml { command: None, ..wanted() }).unwrap();
+        assert_eq!(take_out(&edited.text, &edited.added), *text, "with it: {}", edited.text);
     }
 }
 
@@ -142,5 +153,56 @@ fn the_managed_layer_names_where_its_hooks_come_from() {
         assert!(value["hooks"]["managed_dir"].is_str());
         assert_eq!(add(&edited.text, &wanted).unwrap().text, edited.text);
         assert_eq!(take_out(&edited.text, &edited.added), text);
+    }
+}
+
+/// Pieces that a configuration is made of; all of them can stand behind each other once.
+const PIECES: [&str; 12] = [
+    "# a remark\n",
+    "\n",
+    "\n\n\n",
+    "[tui]\ntheme = 'x' # y\n",
+    "[projects.\"/a b\"]\ntrust_level = \"trusted\"\n",
+    "[mcp_servers.x]\ncommand = \"\"\"\n[[hooks.Stop]]\n\"\"\"\nargs = [\n  \"a\", # b\n]\n",
+    "[otel]\nenvironment = \"dev\"\n",
+    "[[hooks.Stop]]\nmatcher = \"x\"\n[[hooks.Stop.hooks]]\ntype = \"command\"\ncommand = \"mine\"\n",
+    "[[hooks.PostToolUse]]\n  [[hooks.PostToolUse.hooks]]\n  type = \"command\"\n  command = \"mine\"\n",
+    "[hooks.state]\n",
+    "[hooks.state.'/h/config.toml:stop:0:0']\ntrusted_hash = \"sha256:1\"\n",
+    "[features]\nx = true\n",
+];
+
+proptest::proptest! {
+    #[test]
+    fn any_configuration_comes_back(
+        order in proptest::sample::subsequence((0..PIECES.len()).collect::<Vec<_>>(), 0..PIECES.len()),
+        seed in 0_usize..1000, windows: bool, unfinished: bool,
+    ) {
+        let mut order = order;
+        if !order.contains(&7) {
+            // Trust in a hook that is not there would be taken for trust in ours, which gets its place.
+            order.retain(|piece| *piece != 10);
+        }
+        for at in (1..order.len()).rev() {
+            order.swap(at, (seed * 31 + at * 17) % (at + 1));
+        }
+        let mut text = format!("model = \"x\"\n{}", order.iter().map(|p| PIECES[*p]).collect::<String>());
+        if unfinished {
+            text = text.trim_end().to_string();
+        }
+        if windows {
+            text = text.replace('\n', "\r\n");
+        }
+        let edited = add(&text, &wanted()).unwrap();
+        proptest::prop_assert_eq!(&add(&edited.text, &wanted()).unwrap().text, &edited.text);
+        let (before, mut after): (toml::Table, toml::Table) = (text.parse().unwrap(), edited.text.parse().unwrap());
+        proptest::prop_assert_eq!(&take_out(&edited.text, &edited.added), &text);
+        // All that was said before is still said.
+        for (key, value) in &before {
+            let now = after.remove(key).unwrap();
+            if !["hooks", "otel"].contains(&key.as_str()) {
+                proptest::prop_assert_eq!(&now, value);
+            }
+        }
     }
 }

@@ -32,6 +32,9 @@ fn all_forms_register_the_same() {
     let mut managed = serde_json::to_value(hooks(&snippet("requirements.toml"))).unwrap();
     assert_eq!(managed.as_object_mut().unwrap().remove("managed_dir"), Some(json!("/usr/local/bin")));
     assert_eq!(managed, config);
+    let plugin: serde_json::Value =
+        serde_json::from_str(&snippet("marketplace/codex-tally/.codex-plugin/plugin.json")).unwrap();
+    assert_eq!(plugin["version"], env!("CARGO_PKG_VERSION"));
     // And so does the program: only what says whose they are differs.
     let env = TestEnv::new();
     on_port(&env, 4318);
@@ -134,4 +137,13 @@ fn the_managed_layer_works_in_the_real_codex() {
     assert_eq!(sources(&env), json!({"hook+otlp+transcript": 2}));
     let report = env.run(&["report", "monthly", "--format", "json"]).ok().json();
     assert_eq!(report["rows"][0]["team"], "search", "{report:#}");
+    // Codex says the same of itself.
+    let mut doctor = env.tally(&["doctor", "--json", "--codex", Codex::program()]);
+    doctor.env("TMPDIR", env.scratch());
+    let said = Output::of(with_etc(&env, &root.join("etc/codex"), &doctor)).ok().json();
+    let says =
+        |check: &str| said["checks"].as_array().unwrap().iter().find(|c| c["check"] == check).unwrap()["says"].clone();
+    assert_eq!(says("trust"), "all 6 hooks are managed");
+    assert_eq!(says("token"), "the sink asks for none");
+    assert_eq!(said["verdict"], "ok", "{said:#}");
 }
