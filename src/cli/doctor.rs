@@ -113,7 +113,8 @@ fn screen(checks: &[Check]) -> String {
         }
     }
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    let (warnings, failures) = (count(Verdict::Warn), count(Verdict::Fail));
-    text += &format!("\n{} checks, {warnings} warnings, {failures} failures\n", checks.len());
+    let several = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (warnings, failures) = (several(count(Verdict::Warn), "warning"), several(count(Verdict::Fail), "failure"));
+    text += &format!("\n{} checks, {warnings}, {failures}\n", checks.len());
     text
 }

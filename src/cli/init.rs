@@ -77,10 +77,11 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     let place = Place::new(context, args, &hook, home_asked)?;
     let mut plan = plan(context, args, &place)?;
     plan.changes.retain(Change::is_one);
+    let nothing = plan.changes.is_empty();
     for note in &plan.notes {
         out::talk(&format!("note: {note}"));
     }
-    if plan.changes.is_empty() {
+    if nothing {
         out::talk(&format!("nothing to do: {} has it all", place.config.display()));
     } else if args.print {
         edits::agreed(&plan.changes, &plan.token, true, "")?;
@@ -95,13 +96,27 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     }
     if args.trust {
         trust::trust(context, args.codex.as_deref(), &place.codex_home, &place.command)?;
-    } else {
+    }
+    next(context, &place.codex_home, args.trust || nothing);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is left for the user to do.
+fn next(context: &Context, codex_home: &Path, trusted: bool) {
+    if !trusted {
         out::talk(
             "next: start `codex` and trust the hooks when it asks (or `codex-tally init --trust`); until then it skips them",
         );
     }
-    out::talk("next: `codex-tally serve` while you work, then `codex-tally doctor`");
-    Ok(ExitCode::SUCCESS)
+    if setup::codex::daemon_since(codex_home).is_some() {
+        out::talk(
+            "next: `codex app-server daemon restart`: Codex's background process keeps the exporter it was started with",
+        );
+    }
+    if context.env.path("CODEX_TALLY_HOME").is_some() {
+        out::talk("note: CODEX_TALLY_HOME is set here; it must be where Codex runs, too");
+    }
+    out::talk("next: `codex-tally serve` while you work, and `codex-tally doctor` to see whether all of it works");
 }
 
 /// The hook by the path that stays the same across updates.

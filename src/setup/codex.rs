@@ -5,11 +5,12 @@ use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// It answers within a second; on a busy machine its start may take a while.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,6 +59,12 @@ pub struct Hooks {
     /// What it could not read.
     #[serde(default)]
     pub errors: Vec<Value>,
+}
+
+/// When Codex's background process was started, if one runs. It keeps the exporter of that moment (0.169).
+pub fn daemon_since(codex_home: &Path) -> Option<SystemTime> {
+    UnixStream::connect(codex_home.join("app-server-control/app-server-control.sock")).ok()?;
+    std::fs::metadata(codex_home.join("app-server-daemon/daemon.pid")).ok()?.modified().ok()
 }
 
 /// A running `codex app-server`; it ends when this is dropped.

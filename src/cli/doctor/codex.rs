@@ -4,13 +4,14 @@ use super::{Args, Checks};
 use crate::cli::context::Context;
 use crate::cli::trust;
 use crate::config;
-use crate::setup::codex::{Codex, Hook};
+use crate::setup::codex::{Codex, Hook, daemon_since};
 use crate::setup::{EVENTS, is_ours, snake};
 use anyhow::Context as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The newest version that everything was tried with.
 const TRIED: (u64, u64) = (0, 169);
@@ -25,6 +26,8 @@ const INIT: &str = "codex-tally init --trust";
 pub(super) struct Seen {
     /// Codex could be asked.
     pub asked: bool,
+    /// When Codex's background process was started, if one runs.
+    pub daemon: Option<SystemTime>,
     /// The exporter of logs, as Codex resolves its layers.
     pub exporter: Value,
     /// The file that the exporter comes from.
@@ -63,6 +66,7 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     let config = codex.config(&folder)?;
     let hooks = codex.hooks(&folder)?;
     seen.asked = true;
+    seen.daemon = daemon_since(&home);
     layers(&config, &home, checks);
     seen.exporter = config["config"]["otel"]["exporter"].clone();
     let origin =

@@ -5,6 +5,7 @@ use super::codex::Seen;
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, token};
+use crate::setup::Record;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -38,6 +39,7 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
             sink(&listener, address(context), ours, checks);
             if ours == Some(true) {
                 header(seen, token.as_deref(), &listener, checks);
+                daemon(context, seen, checks);
             }
         }
         Err(e) => checks.fail("sink", format!("{e:#}"), "try again"),
@@ -143,6 +145,18 @@ fn header(seen: &Seen, token: Option<&str>, listener: &Listener, checks: &mut Ch
         (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
         (None, _) => checks.fail("token", "Codex sends no token, so the sink refuses what comes", INIT),
         _ => checks.fail("token", "Codex sends another token, so the sink refuses what comes", INIT),
+    }
+}
+
+/// Whether Codex's background process knows of the exporter: it reads that only when it starts.
+fn daemon(context: &Context, seen: &Seen, checks: &mut Checks) {
+    let Some(since) = seen.daemon else { return };
+    let registered = std::fs::metadata(Record::path(&context.home)).and_then(|meta| meta.modified());
+    if registered.is_ok_and(|registered| since < registered) {
+        let says = "Codex's background process runs since before `init`, with the exporter of before";
+        checks.warn("daemon", says, "codex app-server daemon restart");
+    } else {
+        checks.ok("daemon", "Codex's background process was started after `init`");
     }
 }
 

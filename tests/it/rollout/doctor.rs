@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{config, init, two_responses, with_sink, write_config};
+use crate::support::codex::Daemon;
 use crate::support::env::{HOOK, Output};
 use crate::support::{Codex, MockModel, Server, TestEnv};
 
@@ -246,4 +247,32 @@ fn without_codex_the_rest_is_checked() {
     let said = Output::of(command).ok().stdout;
     assert!(said.contains("warn  codex ") && said.contains("-> codex-tally doctor --codex PROGRAM"), "{said}");
     assert!(!env.home().exists(), "it changes nothing");
+}
+
+/// Codex's background process runs new hooks (0.169), but keeps the exporter that it was started with.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_daemon_from_before_is_to_be_restarted() {
+    let env = TestEnv::new();
+    let server = Some(with_sink(&env));
+    let rolled = Rolled { env, server };
+    let env = &rolled.env;
+    let model = MockModel::start(Vec::new());
+    let mut codex = Codex::new(env, &model);
+    codex.configure();
+    let daemon = |what: &str| {
+        let mut command = codex.command();
+        command.args(["app-server", "daemon", what]);
+        let _ = Output::of(command).ok();
+    };
+    let _stops = Daemon(env, codex.command());
+    daemon("start");
+    let said = init(env, &["--trust", "--codex", Codex::program()]).ok();
+    assert!(said.stderr.contains("codex app-server daemon restart"), "{said}");
+    rolled.complains("warn", "daemon", "the exporter of before", "codex app-server daemon restart", &[]);
+    daemon("restart");
+    let (out, said) = rolled.doctor(&[], &[]);
+    let _ = out.ok();
+    let checks = said["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|c| c["check"] == "daemon" && c["verdict"] == "ok"), "{said:#}");
 }
