@@ -74,8 +74,11 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
         let wanted = system::Wanted { root, hook, team: args.team.clone(), otel: !args.no_otel };
         return system::run(context, &wanted, args.print, args.yes);
     }
-    let place = Place::new(context, args, &hook, home_asked)?;
-    let mut plan = plan(context, args, &place)?;
+    let record = Record::read(&context.home)?;
+    let mut place = Place::new(context, args, &hook, home_asked)?;
+    let kept = place.keep(&record);
+    let mut plan = plan(context, args, &place, record)?;
+    plan.notes.extend(kept);
     plan.changes.retain(Change::is_one);
     let nothing = plan.changes.is_empty();
     for note in &plan.notes {
@@ -162,6 +165,19 @@ impl Place {
     }
 }
 
+impl Place {
+    /// A command that is registered stays, since trust hangs on it and one command must be taken out again. Says so if it differs.
+    fn keep(&mut self, record: &Record) -> Option<String> {
+        let ours = |file: &&Registered| file.path.parent() == Some(&self.codex_home) && !file.added.events.is_empty();
+        let command = record.files.iter().find(ours).map(|file| file.command.clone())?;
+        let note =
+            format!("the hook stays registered as `{command}`; to change that, run `codex-tally uninstall` first");
+        let differs = command != self.command;
+        self.command = command;
+        differs.then_some(note)
+    }
+}
+
 /// What is to be done.
 struct Plan {
     changes: Vec<Change>,
@@ -170,9 +186,8 @@ struct Plan {
     token: String,
 }
 
-fn plan(context: &Context, args: &Args, place: &Place) -> anyhow::Result<Plan> {
+fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow::Result<Plan> {
     let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
-    let record = Record::read(&context.home)?;
     let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
     let otel =
         if args.no_otel { None } else { Some(Otel::of_sink(own_config(context, &mut plan)?, Some(&plan.token))) };
@@ -186,12 +201,6 @@ fn plan(context: &Context, args: &Args, place: &Place) -> anyhow::Result<Plan> {
     let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
     let in_base = base.is_some_and(|base| base.contains(setup::HOOK));
     let command = (!in_json && !in_base).then(|| place.command.clone());
-    if let Some(file) = plan.record.file(&place.config).filter(|f| f.command != place.command && !f.added.is_empty()) {
-        plan.notes.push(format!(
-            "the hook stays registered as `{}`; to change that to `{}`, run `codex-tally uninstall` first",
-            file.command, place.command
-        ));
-    }
     let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
     let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
         let lines = setup::add_toml("", wanted).map(|edited| edited.text).unwrap_or_default();

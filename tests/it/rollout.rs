@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use codex_tally::setup;
 
 use crate::support::env::Output;
+use crate::support::terminal::Terminal;
 use crate::support::{Codex, MockModel, Server, Step, TestEnv, truth};
 
 /// A configuration as somebody has it who has his own hook.
@@ -108,6 +109,47 @@ fn a_port_that_is_taken_is_not_used_and_both_sides_know_the_other() {
     // What `init` made goes, and the home with it if nothing else is there.
     let _ = env.run(&["uninstall", "--yes", "--purge"]).ok();
     assert!(!env.home().exists() && !env.codex_home().join("config.toml").exists());
+}
+
+#[test]
+#[cfg_attr(not(tmux), ignore = "no tmux")]
+fn who_sits_at_a_terminal_is_asked() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    write_config(&env, "model = \"x\"\n");
+    let ask = |args: &[&str], question: &str, answer: &str| {
+        let terminal = Terminal::start(&env.tally(args));
+        terminal.wait(question);
+        terminal.enter(answer);
+        terminal.ended();
+    };
+    ask(&["init"], "Make these changes? [y/N]", "n");
+    assert_eq!(config(&env), "model = \"x\"\n");
+    ask(&["init"], "Make these changes? [y/N]", "y");
+    assert!(config(&env).contains("[[hooks.Stop]]"));
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    ask(&["uninstall", "--purge"], "Type `purge` to go on:", "no");
+    assert!(env.home().exists());
+    ask(&["uninstall", "--purge"], "Type `purge` to go on:", "purge");
+    assert!(!env.home().exists());
+}
+
+#[test]
+fn a_program_that_moved_keeps_what_is_registered() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let _ = init(&env, &["--hook", "/old/codex-tally-hook"]).ok();
+    let with = config(&env);
+    let said = init(&env, &[]).ok();
+    assert!(said.stderr.contains("stays registered as `/old/codex-tally-hook`") && config(&env) == with, "{said}");
+    // A part that was taken out comes back as it was, and all of it goes.
+    let at = with.find("[[hooks.Stop]]").unwrap();
+    let end = with.find("[[hooks.SessionEnd]]").unwrap();
+    write_config(&env, &format!("{}{}", &with[..at], &with[end..]));
+    let _ = init(&env, &[]).ok();
+    assert_eq!(config(&env).matches("/old/codex-tally-hook").count(), 6);
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert!(!config(&env).contains("hook"), "{}", config(&env));
 }
 
 #[test]
@@ -227,6 +269,20 @@ fn init_makes_the_real_codex_tell_what_it_costs() {
     let _ = env.run(&["uninstall", "--yes"]).ok();
     assert_eq!(config(&env), before, "no trace is left");
     assert_eq!(env.run(&["report", "monthly", "--format", "json"]).ok().json()["totals"], monthly["totals"]);
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn trust_in_hooks_of_hooks_json_comes_and_goes() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let own = "{\"hooks\": {\"Stop\": [{\"hooks\": [{\"type\": \"command\", \"command\": \"mine\"}]}]}}";
+    std::fs::write(env.codex_home().join("hooks.json"), own).unwrap();
+    let said = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    assert!(said.stderr.contains("runs all 6 hooks"), "{said}");
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert_eq!(std::fs::read_to_string(env.codex_home().join("hooks.json")).unwrap(), own);
+    assert!(!env.codex_home().join("config.toml").exists(), "{}", config(&env));
 }
 
 /// A hook of the user before ours, one behind it, both trusted: they still are when ours is gone.

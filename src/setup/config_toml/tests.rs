@@ -68,6 +68,15 @@ fn without_hooks_it_comes_back_as_well() {
 }
 
 #[test]
+fn what_several_calls_put_in_comes_out_at_once() {
+    for text in FILES {
+        let first = add(text, &AddToml { exporter: None, ..wanted() }).unwrap();
+        let second = add(&first.text, &wanted()).unwrap();
+        assert_eq!(take_out(&second.text, &first.added.and_then(second.added)), *text, "with it: {}", second.text);
+    }
+}
+
+#[test]
 fn trust_in_ours_goes_and_trust_in_others_follows_them() {
     let edited = add(FILES[9], &wanted()).unwrap();
     // As Codex writes it, between our tables; and the user has added a hook behind ours.
