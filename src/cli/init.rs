@@ -314,8 +314,7 @@ fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::R
     Ok(())
 }
 
-fn kept_exporter(exporter: &str) -> String {
-    let endpoint = exporter.split('"').find(|part| part.contains("://")).unwrap_or("somewhere else");
+fn kept_exporter(endpoint: &str) -> String {
     format!(
         "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
          recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink"

@@ -119,6 +119,14 @@ fn an_exporter_that_is_set_is_kept() {
     assert!(edited.kept_exporter.unwrap().contains("example.com"));
     assert!(edited.text.starts_with(text) && edited.added.otel.is_empty());
     assert_eq!(take_out(&edited.text, &edited.added), text);
+    let table = "[otel.exporter.otlp-http]\nendpoint = \"https://example.com/v1/logs\"\nprotocol = \"json\"\n";
+    assert_eq!(add(table, &wanted()).unwrap().kept_exporter.as_deref(), Some("https://example.com/v1/logs"));
+    // To our sink, without a token: brought up to date, and given back.
+    let bare =
+        "[otel]\nexporter = { otlp-http = { endpoint = 'http://127.0.0.1:4318/v1/logs', protocol = \"json\" } }\n";
+    let edited = add(bare, &wanted()).unwrap();
+    assert!(edited.kept_exporter.is_none() && edited.text.contains("Bearer abc"), "{}", edited.text);
+    assert_eq!(take_out(&edited.text, &edited.added), bare);
     // Ours with another token or port is replaced, if it is the one that was put in.
     let first = add("model = \"x\"\n", &wanted()).unwrap();
     let mut other = wanted();

@@ -156,6 +156,9 @@ fn telemetry_that_does_not_arrive_is_red() {
     rolled.complains("fail", "token", "another token", "codex-tally init", &[]);
     write_config(&rolled.env, &other(&format!("http://127.0.0.1:{}/v1/logs", rolled.server.as_ref().unwrap().port())));
     rolled.complains("fail", "token", "no token", "codex-tally init", &[]);
+    // The advice helps.
+    let _ = init(&rolled.env, &[]).ok();
+    assert!(rolled.doctor(&[], &[]).1["checks"].as_array().unwrap().iter().all(|c| c["verdict"] == "ok"));
     write_config(&rolled.env, &good);
     // 6. The sink has another token than the home: it is not ours.
     std::fs::write(rolled.env.home().join("token"), "1".repeat(64)).unwrap();
