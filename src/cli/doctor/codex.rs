@@ -16,8 +16,8 @@ use std::time::SystemTime;
 /// The newest version that everything was tried with.
 const TRIED: (u64, u64) = (0, 169);
 
-/// The first version that tells hooks of each response.
-const WITH_RESPONSES: (u64, u64) = (0, 164);
+/// Events that older versions do not know, and do not list: the first version that does.
+const SINCE: [(&str, (u64, u64)); 2] = [("PostModelRequest", (0, 164)), ("SessionEnd", (0, 145))];
 
 const INIT: &str = "codex-tally init --trust";
 
@@ -62,7 +62,8 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     };
     let folder = std::env::current_dir().unwrap_or_else(|_| home.clone());
     let mut codex = Codex::start(&program, &home).context("Codex cannot be asked")?;
-    version(codex.version(), &program, checks);
+    let version = numbers(codex.version());
+    check_version(codex.version(), version, &program, checks);
     let config = codex.config(&folder)?;
     let hooks = codex.hooks(&folder)?;
     seen.asked = true;
@@ -74,7 +75,7 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     let file = config["origins"].as_object().and_then(|origins| origins.iter().find_map(origin));
     seen.exporter_file = file.and_then(|file| file.as_str().map(PathBuf::from));
     let ours: Vec<&Hook> = hooks.hooks.iter().filter(|hook| is_ours(&hook.command)).collect();
-    registered(&ours, &config, checks);
+    registered(&ours, &config, &known_events(version), checks);
     if !ours.is_empty() {
         trusted(&ours, checks);
         seen.command = ours.iter().find(|hook| hook.runs()).map(|hook| hook.command.clone());
@@ -88,12 +89,23 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     Ok(())
 }
 
-fn version(version: &str, program: &Path, checks: &mut Checks) {
-    let mut numbers = version.split(['.', '-']).map_while(|part| part.parse::<u64>().ok());
-    let known = numbers.next().zip(numbers.next());
-    let says = format!("{version} ({})", program.display());
-    match known {
-        Some(version) if version < WITH_RESPONSES => checks.warn(
+/// `0.169.0` as numbers that can be compared.
+fn numbers(version: &str) -> Option<(u64, u64)> {
+    let mut numbers = version.split(['.', '-']).map_while(|part| part.parse().ok());
+    numbers.next().zip(numbers.next())
+}
+
+/// The events that this version calls hooks for.
+fn known_events(version: Option<(u64, u64)>) -> Vec<&'static str> {
+    let since = |event: &str| SINCE.iter().find(|(name, _)| *name == event).map(|(_, since)| *since);
+    let known = |event: &str| since(event).zip(version).is_none_or(|(since, version)| version >= since);
+    EVENTS.iter().map(|(event, _)| *event).filter(|event| known(event)).collect()
+}
+
+fn check_version(said: &str, version: Option<(u64, u64)>, program: &Path, checks: &mut Checks) {
+    let says = format!("{said} ({})", program.display());
+    match version {
+        Some(version) if version < SINCE[0].1 => checks.warn(
             "codex",
             format!("{says} tells hooks nothing of responses; telemetry and transcripts do"),
             "update Codex to 0.164 or newer: npm install -g @openai/codex",
@@ -119,18 +131,18 @@ fn layers(config: &Value, home: &Path, checks: &mut Checks) {
 }
 
 /// Whether each event has our hook, and no more than one that runs.
-fn registered(ours: &[&Hook], config: &Value, checks: &mut Checks) {
+fn registered(ours: &[&Hook], config: &Value, events: &[&str], checks: &mut Checks) {
     let count = |event: &str, running: bool| {
         let of = |hook: &&&Hook| snake(&hook.event_name) == snake(event) && (hook.runs() || !running);
         ours.iter().filter(of).count()
     };
-    let missing: Vec<&str> = EVENTS.iter().map(|(e, _)| *e).filter(|event| count(event, false) == 0).collect();
+    let missing: Vec<&str> = events.iter().copied().filter(|event| count(event, false) == 0).collect();
     let off = config["config"]["features"]["hooks"] == Value::Bool(false);
     if off {
         let next = "set `hooks = true` in `[features]` of Codex's config.toml, or take the line out";
         return checks.fail("hooks", "hooks are switched off in `[features]`", next);
     }
-    if missing.len() == EVENTS.len() {
+    if missing.len() == events.len() {
         let next = format!("{INIT} (where managed hooks only are allowed: codex-tally init --system)");
         return checks.fail("hooks", "our hook is not registered", next);
     }
@@ -142,8 +154,8 @@ fn registered(ours: &[&Hook], config: &Value, checks: &mut Checks) {
         *layers.entry(format!("{} {}", hook.source, hook.source_path.display())).or_default() += 1;
     }
     let from = layers.keys().cloned().collect::<Vec<_>>().join(", ");
-    checks.ok("hooks", format!("registered for {} events ({from})", EVENTS.len()));
-    if EVENTS.iter().any(|(event, _)| count(event, true) > 1) {
+    checks.ok("hooks", format!("registered for {} events ({from})", events.len()));
+    if events.iter().any(|event| count(event, true) > 1) {
         let next = "keep one: codex-tally uninstall, or take the lines out of the other file; counted once, but it costs twice";
         checks.warn("registered twice", format!("the hook runs more than once for an event ({from})"), next);
     }
@@ -193,4 +205,18 @@ fn programs(ours: &[&Hook], checks: &mut Checks) {
     }
     let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     checks.ok("hook program", if shown.is_empty() { "found in PATH".to_string() } else { shown.join(", ") });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_versions_need_not_know_all_events() {
+        assert_eq!(known_events(numbers("0.169.0")).len(), EVENTS.len());
+        assert_eq!(known_events(numbers("1.0.0-beta.1")).len(), EVENTS.len());
+        assert_eq!(known_events(None).len(), EVENTS.len());
+        assert!(!known_events(numbers("0.163.9")).contains(&"PostModelRequest"));
+        assert!(!known_events(numbers("0.144.1")).contains(&"SessionEnd"));
+    }
 }
