@@ -153,6 +153,24 @@ fn a_program_that_moved_keeps_what_is_registered() {
 }
 
 #[test]
+fn another_port_and_token_reach_codex_by_another_init() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    write_config(&env, OWN);
+    let _ = init(&env, &[]).ok();
+    let old = std::fs::read_to_string(env.home().join("token")).unwrap();
+    std::fs::remove_file(env.home().join("token")).unwrap();
+    on_port(&env, 4998);
+    let said = init(&env, &[]).ok();
+    let new = std::fs::read_to_string(env.home().join("token")).unwrap();
+    assert_ne!(old, new);
+    assert!(config(&env).contains("127.0.0.1:4998/v1/logs") && config(&env).contains(new.trim()), "{said}");
+    assert!(!config(&env).contains("4999") && !config(&env).contains(old.trim()));
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert_eq!(config(&env), OWN);
+}
+
+#[test]
 fn the_sink_listens_where_the_configuration_says() {
     let env = TestEnv::new();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

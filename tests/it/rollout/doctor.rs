@@ -179,6 +179,14 @@ fn telemetry_that_does_not_arrive_is_red() {
     rolled.complains("fail", "sink", "another token", "stop it", &[]);
     let heard = heard.join().unwrap();
     assert!(heard.starts_with("GET /sink?nonce=") && !heard.contains(token.trim()), "{heard}");
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = stranger.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    });
+    rolled.complains("fail", "sink", "a stranger listens", "remove the token", &[]);
+    answers.join().unwrap();
 }
 
 #[test]
