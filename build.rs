@@ -1,5 +1,5 @@
 //! Bundles the demo's captures, and tells the tests whether the real Codex CLI is installed below the target folder, and
-//! whether there is a Chromium to show pages with and the validator of FOCUS exports.
+//! whether there is a Chromium to show pages with, the validator of FOCUS exports, and an /etc of a test's own.
 //!
 //! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
 //! reason, never passed.
@@ -28,6 +28,11 @@ fn main() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|folder| folder.join("tmux").exists()) {
         println!("cargo:rustc-cfg=tmux");
+    }
+    println!("cargo:rustc-check-cfg=cfg(namespaces)");
+    let namespace = std::process::Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
+    if namespace.is_ok_and(|status| status.success()) {
+        println!("cargo:rustc-cfg=namespaces");
     }
     if codex.exists() {
         println!("cargo:rustc-cfg=real_codex");

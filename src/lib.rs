@@ -14,4 +14,5 @@ pub mod pricing;
 pub mod remote;
 pub mod report;
 pub mod serve;
+pub mod setup;
 pub mod store;

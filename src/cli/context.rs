@@ -27,6 +27,7 @@ pub(super) struct Context {
     pub config: ConfigFile,
     /// The configuration file, if it was asked for by name.
     pub asked_config: Option<PathBuf>,
+    config_path: PathBuf,
     db: PathBuf,
     /// The rules on who pays, if a file of them was asked for by name.
     teams: Option<PathBuf>,
@@ -42,14 +43,32 @@ impl Context {
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
         let teams = global.teams.clone().or_else(|| config.teams.clone());
-        Ok(Context { env, home, config, asked_config: asked, db, teams })
+        Ok(Context { env, home, config, config_path: path, asked_config: asked, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);
-        let (home, db) = (home.to_path_buf(), home.join("tally.db"));
-        Context { env, home, config: ConfigFile::default(), asked_config: None, db, teams: None }
+        let (config_path, db) = (home.join("config.toml"), home.join("tally.db"));
+        Context {
+            env,
+            home: home.to_path_buf(),
+            config: ConfigFile::default(),
+            config_path,
+            asked_config: None,
+            db,
+            teams: None,
+        }
+    }
+
+    /// Our own configuration file, which may be missing.
+    pub fn config_path(&self) -> &Path {
+        &self.config_path
+    }
+
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.db
     }
 
     /// Opens the store; creates the home, private to the user, if it is missing.

@@ -45,18 +45,18 @@ fn record() {
     }
 }
 
-/// `--home DIR` or `--home=DIR`; other arguments mean nothing to a hook.
+/// `--home DIR` or `--home=DIR`, the last one; other arguments mean nothing to a hook.
 fn home_flag() -> Option<PathBuf> {
     let mut args = std::env::args_os().skip(1);
+    let mut home = None;
     while let Some(arg) = args.next() {
         if arg == "--home" {
-            return args.next().map(PathBuf::from);
-        }
-        if let Some(dir) = arg.as_bytes().strip_prefix(b"--home=") {
-            return Some(PathBuf::from(std::ffi::OsStr::from_bytes(dir)));
+            home = args.next().map(PathBuf::from);
+        } else if let Some(dir) = arg.as_bytes().strip_prefix(b"--home=") {
+            home = Some(PathBuf::from(std::ffi::OsStr::from_bytes(dir)));
         }
     }
-    None
+    home
 }
 
 /// All of stdin; `None` if it is larger than what is kept.

@@ -6,12 +6,15 @@ mod billing;
 mod chargeback;
 mod context;
 mod demo;
+mod doctor;
+mod edits;
 mod export;
 mod folder;
 mod forward;
 mod holder;
 mod hook;
 mod import;
+mod init;
 mod ledger;
 mod limits;
 mod observations;
@@ -29,7 +32,12 @@ mod service;
 mod sessions;
 mod shell;
 mod show;
+mod sink;
 mod sockets;
+mod system;
+mod token;
+mod trust;
+mod uninstall;
 
 pub use hook::run as hook;
 
@@ -51,6 +59,8 @@ struct Cli {
 
 const EXAMPLE: &str = "Examples:
   codex-tally demo                          see it work on bundled real sessions
+  codex-tally init                          register with Codex, so that every session is recorded
+  codex-tally doctor                        is everything recorded, and if not, what to do
   codex-tally report monthly                what your sessions cost, by month, project, model and user
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally chargeback -p 2026-10 --out october
@@ -121,6 +131,9 @@ Always exits 0 and prints nothing. CODEX_TALLY_OFF=1, or a file `off` in the hom
     Backup(backup::Args),
     Restore(restore::Args),
     Purge(purge::Args),
+    Init(init::Args),
+    Uninstall(uninstall::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -163,6 +176,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(&context()?, &args),
         Command::Restore(args) => restore::run(&context()?, &args),
         Command::Purge(args) => purge::run(&context()?, &args),
+        Command::Init(args) => init::run(&context()?, cli.global.home.is_some(), &args),
+        Command::Uninstall(args) => uninstall::run(&context()?, &args),
+        Command::Doctor(args) => doctor::run(&context()?, &args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -95,6 +95,16 @@ pub(super) fn ask(question: &str) -> bool {
     read && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }
 
+/// Asks the user to type a word, if there is one to ask.
+pub(super) fn ask_for(question: &str, word: &str) -> bool {
+    let (stdin, mut answer) = (io::stdin(), String::new());
+    if !stdin.is_terminal() {
+        return false;
+    }
+    let _ = write!(io::stderr().lock(), "{} Type `{word}` to go on: ", terminal_text(question));
+    stdin.read_line(&mut answer).is_ok() && answer.trim() == word
+}
+
 /// The width of the terminal that stdout is, if it is one.
 pub(super) fn width() -> Option<u16> {
     let stdout = io::stdout();

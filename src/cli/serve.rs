@@ -3,25 +3,26 @@
 use super::context::Context;
 use super::forward::forward;
 use super::sockets::{Inherited, OnlySink};
-use super::{limits, out};
+use super::{limits, out, token};
 use crate::config::SinkToken;
 use crate::report::format::thousands;
 use crate::serve::{self, Auth, Background, Credential, Follow, Options, Stats};
+use crate::setup;
 use crate::store::is_busy;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::ValueEnum;
-use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long the sink waits for another process that holds the store, before the journal takes what comes.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// Where to listen for OTLP/HTTP if nothing is said.
+pub(super) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+
 /// Where to listen for OTLP/gRPC if nothing is said; a program that is built without it does not.
-const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
+pub(super) const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
 
 /// Receive Codex's telemetry: OTLP logs over HTTP on 127.0.0.1:4318 and over gRPC on 127.0.0.1:4317
 #[derive(Debug, clap::Args)]
@@ -34,12 +35,12 @@ Examples:
   codex-tally serve --forward https://otel.example.com
   codex-tally serve --http 0.0.0.0:4318 --grpc none --tls-cert tally.pem --tls-key tally.key --allow-host tally.example.com")]
 pub(super) struct Args {
-    /// Where to listen for OTLP/HTTP
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
-    http: SocketAddr,
-    /// Where to listen for OTLP/gRPC, or `none`
-    #[arg(long, value_name = "ADDR", default_value = GRPC, value_parser = address_or_none)]
-    grpc: Door,
+    /// Where to listen for OTLP/HTTP [default: `http` of `[sink]` in the configuration, else 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where to listen for OTLP/gRPC, or `none` [default: `grpc` of `[sink]`, else 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR", value_parser = address_or_none)]
+    grpc: Option<Door>,
     /// Who may send: only who has the token in the home, or anyone who reaches the port
     #[arg(long, value_enum, default_value_t = AuthArg::Token)]
     auth: AuthArg,
@@ -78,9 +79,9 @@ enum AuthArg {
 
 /// Where a door is, if it is open.
 #[derive(Debug, Clone, Copy)]
-struct Door(Option<SocketAddr>);
+pub(super) struct Door(Option<SocketAddr>);
 
-fn address_or_none(text: &str) -> Result<Door, String> {
+pub(super) fn address_or_none(text: &str) -> Result<Door, String> {
     let address = (text != "none").then(|| text.parse()).transpose();
     address.map(Door).map_err(|_| "expected an address such as 127.0.0.1:4317, or none".to_string())
 }
@@ -92,6 +93,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {
+    let (http, grpc) = addresses(context, args.http, args.grpc)?;
     let open = context.opener(PATIENCE)?;
     let store = open.later();
     match store.open() {
@@ -99,7 +101,7 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         opened => opened?,
     }
     let mut only = OnlySink::take(&context.home)?;
-    let sockets = inherited.or_bind(args.http, args.grpc.0)?;
+    let sockets = inherited.or_bind(http, grpc)?;
     let (address, grpc) = sockets.addresses()?;
     check_reach(args, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
     only.say(&format!("process {}, http://{address}", std::process::id()))?;
@@ -108,7 +110,7 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
     let follow = Follow { codex_homes: context.configured_homes(), keeping };
     let follow = (!args.no_follow).then_some(follow);
     let token = match args.auth {
-        AuthArg::Token => Some(token(&context.home.join("token"))?),
+        AuthArg::Token => Some(token::read_or_make(&context.home)?),
         AuthArg::None => None,
     };
     let scheme = if args.is_encrypted() { "https" } else { "http" };
@@ -145,6 +147,21 @@ fn check_reach(args: &Args, loopback: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Where to listen: what was said, else what the configuration says, else the usual ports.
+pub(super) fn addresses(
+    context: &Context,
+    http: Option<SocketAddr>,
+    grpc: Option<Door>,
+) -> anyhow::Result<(SocketAddr, Option<SocketAddr>)> {
+    let said = &context.config.sink;
+    let grpc = match grpc {
+        Some(door) => door,
+        None => address_or_none(said.grpc.as_deref().unwrap_or(GRPC))
+            .map_err(|e| anyhow::anyhow!("`grpc` of `[sink]` in the configuration: {e}"))?,
+    };
+    Ok((http.or(said.http).unwrap_or(HTTP), grpc.0))
 }
 
 impl Args {
@@ -198,42 +215,13 @@ fn summary(s: &Stats) -> String {
 /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
 fn otel_lines(scheme: &str, http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
     let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
+    let exporter = setup::Otel::of_sink(http, token).value().replacen("http://", &format!("{scheme}://"), 1);
     let other = grpc.map(|grpc| {
         format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"{scheme}://{grpc}\"{headers} }} }}\n")
     });
     format!(
-        "# for ~/.codex/config.toml\n[otel]\nexporter = {{ otlp-http = {{ endpoint = \"{scheme}://{http}/v1/logs\", \
-         protocol = \"binary\"{headers} }} }}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
+        "# for ~/.codex/config.toml\n[otel]\nexporter = {exporter}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
          log_user_prompt = false\n",
         other.unwrap_or_default()
     )
-}
-
-/// The token in a file that only the user can read; made on first use.
-fn token(path: &Path) -> anyhow::Result<String> {
-    let shown = || path.display().to_string();
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut random = [0; 32];
-            getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
-            let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
-            file.write_all(format!("{token}\n").as_bytes()).with_context(|| format!("cannot write {}", shown()))?;
-            file.sync_all()?;
-            Ok(token)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {}", shown()))?;
-            if file.metadata()?.mode() & 0o077 != 0 {
-                bail!("others can read {0}; run `chmod 600 {0}`, or remove it to get a new token", shown());
-            }
-            let mut token = String::new();
-            file.read_to_string(&mut token).with_context(|| format!("cannot read {}", shown()))?;
-            let token = token.trim().to_string();
-            if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
-                bail!("{} holds no usable token; remove it to get a new one", shown());
-            }
-            Ok(token)
-        }
-        Err(e) => Err(e).with_context(|| format!("cannot create {}", shown())),
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::context::{Context, write_file};
 use super::out;
+use super::serve::{Door, address_or_none, addresses};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -35,12 +36,12 @@ pub(super) struct Args {
     /// A timer that reads on every 15 minutes, instead of the sink
     #[arg(long)]
     sync: bool,
-    /// Where the sink listens for OTLP/HTTP
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4318")]
-    http: SocketAddr,
-    /// Where the sink listens for OTLP/gRPC
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4317")]
-    grpc: SocketAddr,
+    /// Where the sink listens for OTLP/HTTP [default: as `serve`]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where the sink listens for OTLP/gRPC, or `none` [default: as `serve`]
+    #[arg(long, value_name = "ADDR", value_parser = address_or_none)]
+    grpc: Option<Door>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,8 +96,10 @@ impl Service {
                 &[("com.codex-tally.sync.plist", include_str!("../../hooks/service/com.codex-tally.sync.plist"))]
             }
         };
+        let (http, grpc) = addresses(context, args.http, args.grpc)?;
+        let grpc = grpc.map(|grpc| format!("ListenStream={grpc}\n")).unwrap_or_default();
         let filled = |template: &str| {
-            let template = template.replace("@HTTP@", &args.http.to_string()).replace("@GRPC@", &args.grpc.to_string());
+            let template = template.replace("@HTTP@", &http.to_string()).replace("ListenStream=@GRPC@\n", &grpc);
             template.replace("@COMMAND@", &for_systemd(&call)).replace("@ARGUMENTS@\n", &for_launchd(&call))
         };
         let files = templates.iter().map(|(name, template)| (*name, filled(template))).collect();
@@ -189,6 +192,26 @@ fn start(commands: &[Vec<String>]) -> anyhow::Result<()> {
             command.join(" "),
             left.join("\n")
         );
+    }
+    Ok(())
+}
+
+/// Stops and removes the services of this home.
+///
+/// # Errors
+/// A file cannot be removed, or the manager does not stop the service; the message says what is left to do.
+pub(super) fn remove_all(context: &Context) -> anyhow::Result<()> {
+    if context.env.path("HOME").is_none() {
+        return Ok(());
+    }
+    let home = context.home.display().to_string();
+    for sync in [false, true] {
+        let service = Service::new(context, &Args { manager: None, sync, http: None, grpc: None })?;
+        let of_this_home =
+            |name: &str| std::fs::read_to_string(service.path(name)).is_ok_and(|text| text.contains(&home));
+        if service.files.iter().any(|(name, _)| of_this_home(name)) {
+            service.remove()?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub use find::{Found, find_in_homes, find_transcripts};
 pub use follow::Follower;
 pub use import::read_transcripts;
 pub use keeping::Keeping;
-pub use spool::{read_spool, read_spool_if_free};
+pub use spool::{read_spool, read_spool_if_free, spool_backlog};
 
 use crate::store::Appended;
 

@@ -46,6 +46,19 @@ pub fn read_spool_if_free(store: &mut dyn Store, home: &Path, today: Day, users:
     read_alone(store, home, today, users)
 }
 
+/// How many bytes of the spool have not been read yet.
+///
+/// # Errors
+/// The folder or the store cannot be read.
+pub fn spool_backlog(store: &dyn Store, home: &Path) -> anyhow::Result<u64> {
+    let mut unread = 0;
+    for (path, _) in spool_files(&spool::folder(home))? {
+        let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+        unread += size.saturating_sub(store.cursor(&path)?.map_or(0, |cursor| cursor.offset));
+    }
+    Ok(unread)
+}
+
 fn read_alone(store: &mut dyn Store, home: &Path, today: Day, users: &Users) -> anyhow::Result<Summary> {
     let mut summary = Summary::default();
     for (path, day) in spool_files(&spool::folder(home))? {

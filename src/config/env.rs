@@ -14,7 +14,7 @@ pub struct Variable {
 }
 
 /// All variables, as the documentation lists them.
-pub const VARIABLES: [Variable; 18] = [
+pub const VARIABLES: [Variable; 24] = [
     Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
     Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
     Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
@@ -38,6 +38,12 @@ pub const VARIABLES: [Variable; 18] = [
     Variable { name: "TERM", what: "dumb: no colours" },
     Variable { name: "HOME", what: "the user's home folder" },
     Variable { name: "USER", what: "the operating system user" },
+    Variable { name: "PATH", what: "where `init` and `doctor` find Codex and the hook" },
+    Variable { name: "SHELL", what: "what Codex runs hooks with; `doctor --live` does the same" },
+    Variable { name: "OTEL_EXPORTER_OTLP_COMPRESSION", what: "`doctor` warns: with gzip Codex exports nothing" },
+    Variable { name: "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", what: "the same for logs" },
+    Variable { name: "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", what: "the same for metrics" },
+    Variable { name: "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", what: "the same for traces" },
     Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },
 ];
 

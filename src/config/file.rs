@@ -7,6 +7,7 @@ use crate::config::tokens::{SinkToken, check_tokens};
 use crate::model::Capture;
 use anyhow::Context;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What the file can say.
@@ -38,6 +39,8 @@ pub struct ConfigFile {
     pub privacy: PrivacyConfig,
     /// What is kept of what was said and done.
     pub capture: CaptureConfig,
+    /// Where the sink listens if no option says so; `init` writes it when a port is taken.
+    pub sink: SinkConfig,
 }
 
 /// The accounts that bills are of.
@@ -115,6 +118,16 @@ impl From<CaptureConfig> for Capture {
     }
 }
 
+/// Where the sink listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkConfig {
+    /// OTLP/HTTP: `127.0.0.1:4318`.
+    pub http: Option<SocketAddr>,
+    /// OTLP/gRPC: an address, or `none`.
+    pub grpc: Option<String>,
+}
+
 /// A billing channel, as the file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +184,9 @@ mod tests {
         assert_eq!((file.channel, file.codex_homes.len()), (Some(ChannelConfig::Api), 1));
         std::fs::write(&path, "teams = \"rules/teams.toml\"\n").unwrap();
         assert_eq!(ConfigFile::read(&path, true).unwrap().teams, Some(dir.path().join("rules/teams.toml")));
+        std::fs::write(&path, "[sink]\nhttp = \"127.0.0.1:4320\"\ngrpc = \"none\"\n").unwrap();
+        let sink = ConfigFile::read(&path, true).unwrap().sink;
+        assert_eq!((sink.http.unwrap().port(), sink.grpc.as_deref()), (4320, Some("none")));
         std::fs::write(&path, "chanel = \"api\"\n").unwrap();
         assert!(format!("{:#}", ConfigFile::read(&path, true).unwrap_err()).contains("chanel"));
         for (text, says) in

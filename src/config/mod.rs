@@ -12,7 +12,9 @@ mod users;
 
 pub use billing::BillingConfig;
 pub use env::{Env, HOOK_VARS, VARIABLES, Variable, user_name};
-pub use file::{CaptureConfig, ChannelConfig, ConfigFile, FocusConfig, PrivacyConfig, PromptCapture, ToolCapture};
+pub use file::{
+    CaptureConfig, ChannelConfig, ConfigFile, FocusConfig, PrivacyConfig, PromptCapture, SinkConfig, ToolCapture,
+};
 pub use forward::ForwardConfig;
 pub use rates::{code as currency_code, read_rates};
 pub use teams::read_teams;

@@ -3,7 +3,7 @@
 use super::guard::Caller;
 use super::intake::{self, Message, Signal};
 use super::refusal::Refusal;
-use super::{Sink, body};
+use super::{Auth, Sink, body, proof};
 use crate::ingest::otlp::{self, Encoding};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
@@ -13,6 +13,13 @@ use hyper::{Method, Request, Response, StatusCode};
 
 /// Answers one request.
 pub(super) async fn answer(sink: &Sink, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    if let Some(proof) = prove(sink, &head) {
+        let mut response = Response::new(Full::new(Bytes::from(proof)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return response;
+    }
+    let request = Request::from_parts(head, body);
     let encoding = encoding(request.headers());
     let outcome = serve(sink, request, encoding).await;
     intake::count(sink, outcome.as_ref().map(|(signal, _)| *signal).map_err(Refusal::code));
@@ -35,6 +42,17 @@ pub(super) async fn answer(sink: &Sink, request: Request<Incoming>) -> Response<
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// The answer to who asks whether this is the sink that has the token.
+fn prove(sink: &Sink, head: &Parts) -> Option<String> {
+    let asks = head.method == Method::GET && head.uri.path() == proof::PATH;
+    let token = match &sink.options.auth {
+        Auth::Token(token) => Some(token.as_str()),
+        Auth::None => None,
+    };
+    let asks = asks && intake::check_caller(sink, head).is_ok();
+    asks.then(|| proof::answer(&head.uri, token, sink.port)).flatten()
 }
 
 async fn serve(

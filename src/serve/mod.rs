@@ -5,6 +5,7 @@
 //! - `intake`: what both do with it: who may send, decoding, storing, counting
 //! - `refusal`: why not, in the words of both
 //! - `guard`: who may ask: host, origin, token
+//! - `proof`: shows that this sink has the token
 //! - `body`: reads and inflates within limits
 //! - `writer`: the thread that owns the store and commits waiting requests together
 //! - `background`: a thread that empties the journal and reads on in spool and transcripts
@@ -24,6 +25,7 @@ mod grpc;
 mod guard;
 mod http;
 mod intake;
+mod proof;
 mod refusal;
 mod report;
 #[cfg(feature = "tls")]
@@ -34,6 +36,7 @@ pub use background::{Background, Follow};
 pub use forward::{Costs, Deliver, Delivery, Forward, Parcel};
 #[cfg(feature = "grpc")]
 pub use grpc::client::send as send_grpc;
+pub use proof::proof;
 pub use report::{Event, Stats};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
@@ -156,6 +159,8 @@ pub type Events = Box<dyn FnMut(Event) + Send>;
 /// What all requests share.
 struct Sink {
     options: Options,
+    /// Where it listens for OTLP/HTTP.
+    port: u16,
     hosts: guard::Hosts,
     /// One permit is one KiB of body.
     memory: Arc<Semaphore>,
@@ -266,7 +271,7 @@ fn run<F: Future<Output = ()>>(
     let doors = listeners.doors();
     let mut addresses = Vec::new();
     for (_, listener) in &doors {
-        addresses.push(listener.local_addr().context("the listener has no address")?.ip());
+        addresses.push(listener.local_addr().context("the listener has no address")?);
         listener.set_nonblocking(true).context("the listener cannot be used")?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -289,7 +294,9 @@ fn run<F: Future<Output = ()>>(
     let forward = options.forward.clone().map(|f| f.start(touched, &reporter)).transpose()?;
     let (queue, forwarding) = forward.unzip();
     let sink = Arc::new(Sink {
-        hosts: guard::Hosts::new(&addresses, &options.allowed_hosts),
+        // OTLP/HTTP is the first door.
+        port: addresses.first().map_or(0, SocketAddr::port),
+        hosts: guard::Hosts::new(&addresses.iter().map(SocketAddr::ip).collect::<Vec<_>>(), &options.allowed_hosts),
         memory: Arc::new(Semaphore::new(options.max_memory_bytes.div_ceil(1024))),
         writer: writer.clone(),
         reporter: Arc::clone(&reporter),

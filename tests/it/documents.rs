@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 18] = [
+const DOCUMENTS: [&str; 19] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 18] = [
     "docs/cost-csv.md",
     "docs/currency.md",
     "docs/focus.md",
+    "docs/install.md",
     "docs/operations.md",
     "docs/prices.md",
     "docs/privacy.md",
@@ -125,6 +126,9 @@ fn every_command_has_help_with_an_example() {
         "prices list",
         "prices check",
         "prices update",
+        "init",
+        "uninstall",
+        "doctor",
         "backup",
         "restore",
         "purge",

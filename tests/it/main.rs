@@ -37,6 +37,7 @@ mod real_codex;
 mod reference;
 mod replay;
 mod reports;
+mod rollout;
 mod seals;
 mod security;
 mod service;

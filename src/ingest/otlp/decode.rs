@@ -18,6 +18,9 @@ use std::fmt;
 /// The most records of one request that are taken; Codex 0.169 sends 512 at most.
 pub const MAX_RECORDS: usize = 8192;
 
+/// The event of a record by which `doctor` tries the way through the sink. Nothing of it is kept.
+pub const PROBE: &str = "codex_tally.probe";
+
 /// The longest text of an error that is passed on, in bytes.
 const MAX_WHY: usize = 300;
 
@@ -111,6 +114,7 @@ impl Sink for Decoder<'_> {
         let event = record.attributes.text("event.name");
         match event.as_deref() {
             None => self.count("otlp.ignored"),
+            Some(PROBE) => {}
             Some("codex.agent_communication") => self.link(record),
             Some(event) => self.event(event, resource, record),
         }

@@ -9,5 +9,5 @@ mod protobuf;
 mod reply;
 mod wire;
 
-pub use decode::{ClientHeaders, DecodeError, Decoded, MAX_RECORDS, decode_json, decode_protobuf};
+pub use decode::{ClientHeaders, DecodeError, Decoded, MAX_RECORDS, PROBE, decode_json, decode_protobuf};
 pub use reply::{Encoding, logs_response, status, success};

@@ -4,6 +4,7 @@ mod bills;
 mod cache;
 mod content;
 mod copy;
+mod health;
 mod migrate;
 mod rows;
 mod sealed;

@@ -1,14 +1,12 @@
 //! The interactive client, alone and with the background process that it shares with others.
 
-use std::process::Command;
-
-use rustix::process::{Pid, Signal};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Rig, run, say, unlike};
 use crate::real_codex::{check, rows};
+use crate::support::Step;
+use crate::support::codex::Daemon;
 use crate::support::terminal::Terminal;
-use crate::support::{Step, TestEnv};
 
 const TITLE: &str = "Generate a concise, single-line task title";
 
@@ -60,17 +58,4 @@ fn a_terminal_with_the_daemon_counts_the_same() {
     drop(daemon);
     let report = rig.agrees(&json!({"hook+otlp+transcript": 3, "otlp": 3}));
     check(&rows(&report)[0], &json!({"prompts": 3, "team": "unattributed"}));
-}
-
-/// Stops the background process, also when the test fails, and the one that would update it.
-struct Daemon<'a>(&'a TestEnv, Command);
-
-impl Drop for Daemon<'_> {
-    fn drop(&mut self) {
-        let _ = self.1.args(["app-server", "daemon", "stop"]).output();
-        let updater = std::fs::read(self.0.codex_home().join("app-server-daemon/daemon-updater.pid"));
-        let updater: Value = updater.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        let pid = updater["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
-    }
 }

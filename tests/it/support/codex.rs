@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::app_server::AppServer;
@@ -174,6 +174,30 @@ impl<'a> Codex<'a> {
     #[track_caller]
     pub fn start(&mut self, args: &[&str]) -> Running {
         let log = self.prepare();
+        self.launch(log, args)
+    }
+
+    /// The program itself.
+    pub fn program() -> &'static str {
+        CODEX.expect("the Codex CLI is installed")
+    }
+
+    /// Writes the configuration and runs nothing.
+    pub fn configure(&mut self) {
+        self.prepare();
+    }
+
+    /// `codex exec` with the configuration that is there by now.
+    #[track_caller]
+    pub fn exec_as_configured(&mut self, args: &[&str]) -> String {
+        self.runs += 1;
+        let log = self.env.root().join(format!("codex-{}.log", self.runs));
+        let (ended, said) = self.launch(log, &[&["exec", "--skip-git-repo-check"], args].concat()).end();
+        assert_eq!(ended, Some(true), "codex exec {args:?} failed or did not end\n{said}");
+        said
+    }
+
+    fn launch(&self, log: PathBuf, args: &[&str]) -> Running {
         let file = File::create(&log).expect("a log of the run");
         let mut command = self.command();
         command.args(args).stdin(Stdio::null()).stdout(file.try_clone().expect("a second handle")).stderr(file);
@@ -334,5 +358,18 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
+    }
+}
+
+/// Stops the background process, also when the test fails, and the one that would update it.
+pub struct Daemon<'a>(pub &'a TestEnv, pub Command);
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.1.args(["app-server", "daemon", "stop"]).output();
+        let updater = std::fs::read(self.0.codex_home().join("app-server-daemon/daemon-updater.pid"));
+        let updater: Value = updater.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let pid = updater["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
     }
 }

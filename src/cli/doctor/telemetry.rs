@@ -1,0 +1,170 @@
+//! Whether telemetry arrives: where Codex sends it, who listens there, and what in the environment silences it.
+
+use super::Checks;
+use super::codex::Seen;
+use crate::cli::context::Context;
+use crate::cli::sink::{Listener, who_listens};
+use crate::cli::{serve, token};
+use crate::setup::Record;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::Path;
+
+const INIT: &str = "codex-tally init";
+
+/// Variables with which Codex exports nothing, if they ask for compression.
+const COMPRESSION: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+];
+
+/// The address that our sink listens on, or would.
+pub(super) fn address(context: &Context) -> SocketAddr {
+    context.config.sink.http.unwrap_or(serve::HTTP)
+}
+
+/// All checks of telemetry.
+pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
+    environment(context, checks);
+    let token = match token::read(&context.home) {
+        Ok(token) => token,
+        Err(e) => return checks.fail("token", format!("{e:#}"), "do what it says, then `codex-tally init`"),
+    };
+    let ours = exporter(context, seen, checks);
+    let listener = who_listens(address(context), token.as_deref());
+    match listener {
+        Ok(listener) => {
+            sink(&listener, address(context), ours, checks);
+            if ours == Some(true) {
+                header(seen, token.as_deref(), &listener, checks);
+                daemon(context, seen, checks);
+            }
+        }
+        Err(e) => checks.fail("sink", format!("{e:#}"), "try again"),
+    }
+}
+
+fn environment(context: &Context, checks: &mut Checks) {
+    let gzip = COMPRESSION.iter().filter(|name| context.env.text(name).is_some_and(|value| value != "none"));
+    let gzip: Vec<&str> = gzip.copied().collect();
+    let off = context.home.join("off");
+    if !gzip.is_empty() {
+        let next = format!("unset {}: Codex then exports again", gzip.join(" "));
+        checks.fail("environment", format!("{} makes Codex export nothing at all", gzip.join(", ")), next);
+    } else if context.env.text("CODEX_TALLY_OFF").as_deref() == Some("1") {
+        checks.fail("environment", "CODEX_TALLY_OFF=1 switches the hook off", "unset CODEX_TALLY_OFF");
+    } else if off.exists() {
+        checks.fail("environment", format!("{} switches the hook off", off.display()), format!("rm {}", off.display()));
+    } else {
+        checks.ok("environment", "no variable silences hook or telemetry, as far as this shell has them");
+    }
+}
+
+/// Whether Codex's logs go to our sink; `None` if it could not be asked.
+fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool> {
+    const ONLY: &str =
+        "hooks and transcripts are recorded; ephemeral sessions, title requests and failed tools are not";
+    if !seen.asked {
+        return None;
+    }
+    let over = |kind: &str| seen.exporter[kind]["endpoint"].as_str().map(str::to_string);
+    let from = seen.exporter_file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
+    let address = address(context);
+    match (over("otlp-http"), over("otlp-grpc")) {
+        (Some(endpoint), _) if endpoint == format!("http://{address}/v1/logs") => {
+            checks.ok("exporter", format!("logs go to {endpoint}{from}"));
+            return Some(true);
+        }
+        (Some(endpoint), _) if is_near(&endpoint) => checks.fail(
+            "exporter",
+            format!("logs go to {endpoint}{from}, but the sink is configured for http://{address}/v1/logs"),
+            format!("{INIT}, or set `http` of `[sink]` in {} to that port", context.config_path().display()),
+        ),
+        (None, Some(endpoint)) if is_near(&endpoint) => {
+            checks.ok("exporter", format!("logs go to {endpoint}{from} over gRPC"))
+        }
+        (Some(endpoint), _) | (_, Some(endpoint)) => {
+            checks.warn(
+                "exporter",
+                format!("logs go to {endpoint}{from}: {ONLY}"),
+                "let that collector send logs on to the sink",
+            );
+        }
+        (None, None) => checks.warn("exporter", format!("Codex exports no logs: {ONLY}"), INIT),
+    }
+    Some(false)
+}
+
+fn is_near(endpoint: &str) -> bool {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
+}
+
+fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, checks: &mut Checks) {
+    let version = env!("CARGO_PKG_VERSION");
+    let start = "codex-tally serve";
+    match listener {
+        Listener::Ours(other) | Listener::Open(other) if other != version => {
+            let says = format!("version {other} listens on {address}, this is {version}");
+            checks.warn("sink", says, "start it again, so that it is the same program");
+        }
+        Listener::Ours(_) => {
+            checks.ok("sink", format!("ours listens on {address}, and has shown that it has the token"))
+        }
+        Listener::Open(_) => checks.ok("sink", format!("one without a token listens on {address}")),
+        Listener::Nobody if ours == Some(true) => {
+            checks.fail("sink", format!("nobody listens on {address}: what Codex sends is lost"), start);
+        }
+        Listener::Nobody => checks.ok("sink", format!("nobody listens on {address}, and Codex sends nothing there")),
+        Listener::Other => checks.fail(
+            "sink",
+            format!("a sink with another token listens on {address}: of another home, or another user"),
+            format!("stop it, or set another port as `http` of `[sink]` and run `{INIT}`"),
+        ),
+        Listener::Stranger if ours == Some(true) => checks.fail(
+            "sink",
+            format!("a stranger listens on {address}: it gets what Codex sends, and the token"),
+            format!("stop it, remove the token, set another port as `http` of `[sink]`, and run `{INIT}`"),
+        ),
+        Listener::Stranger => {
+            let says = format!("another program listens on {address}");
+            checks.warn("sink", says, format!("`{INIT}` finds a free port"));
+        }
+    }
+}
+
+/// Whether Codex sends the token that the sink asks for.
+fn header(seen: &Seen, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
+    if matches!(listener, Listener::Open(_)) {
+        return checks.ok("token", "the sink asks for none");
+    }
+    let sent = seen.exporter_file.as_deref().and_then(authorization);
+    match (sent, token) {
+        (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
+        (None, _) => checks.fail("token", "Codex sends no token, so the sink refuses what comes", INIT),
+        _ => checks.fail("token", "Codex sends another token, so the sink refuses what comes", INIT),
+    }
+}
+
+/// Whether Codex's background process knows of the exporter: it reads that only when it starts.
+fn daemon(context: &Context, seen: &Seen, checks: &mut Checks) {
+    let Some(since) = seen.daemon else { return };
+    let registered = std::fs::metadata(Record::path(&context.home)).and_then(|meta| meta.modified());
+    if registered.is_ok_and(|registered| since < registered) {
+        let says = "Codex's background process runs since before `init`, with the exporter of before";
+        checks.warn("daemon", says, "codex app-server daemon restart");
+    } else {
+        checks.ok("daemon", "Codex's background process was started after `init`");
+    }
+}
+
+/// The header in a file of Codex's; Codex itself does not show it.
+fn authorization(file: &Path) -> Option<String> {
+    let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
+    let value = serde_json::to_value(table).unwrap_or(Value::Null);
+    let headers = value["otel"]["exporter"]["otlp-http"]["headers"].as_object()?;
+    let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    header.and_then(|(_, value)| value.as_str()).map(str::to_string)
+}

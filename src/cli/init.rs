@@ -1,0 +1,353 @@
+//! `init`: registers hook and exporter with Codex.
+
+use super::context::Context;
+use super::edits::{self, Change};
+use super::sink::{Listener, who_listens};
+use super::{out, serve, system, token, trust};
+use crate::config;
+use crate::setup::{self, AddToml, Added, Otel, Record, Refused, Registered};
+use anyhow::{Context as _, bail};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Ports that are tried if the usual one is somebody else's.
+const PORTS: std::ops::Range<u16> = 4320..4420;
+
+/// Register the hook and the exporter with Codex, so that every session is recorded
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Shows the change of Codex's config.toml, asks, keeps a copy, and makes it. Comments, order and your own hooks stay;
+an exporter that is set is left as it is. A second call changes nothing. `codex-tally uninstall` takes it out again.
+
+Codex runs a hook only when you trust it: `codex` asks at its next start, or say --trust, which asks Codex to note your
+trust in exactly the hooks that are printed.
+
+Examples:
+  codex-tally init                          show, ask, write
+  codex-tally init --yes --trust            no questions: for scripts
+  codex-tally init --print                  only show
+  codex-tally init --team platform          and say whose sessions these are
+  codex-tally init --profile work           in ~/.codex/work.config.toml, for `codex --profile work`
+  codex-tally init --system --root staging  the managed layer for all users, below another folder"
+)]
+pub(super) struct Args {
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Trust the hooks, as Codex's own interface does it
+    #[arg(long, conflicts_with_all = ["profile", "system", "print"])]
+    trust: bool,
+    /// Only show what would be changed
+    #[arg(long, conflicts_with = "yes")]
+    print: bool,
+    /// The profile whose file is edited instead of config.toml
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Where Codex keeps its configuration [env: CODEX_HOME] [default: ~/.codex]
+    #[arg(long, value_name = "DIR")]
+    codex_home: Option<PathBuf>,
+    /// Whose sessions these are: a rule in teams.toml if there is none yet (with --system: a header of the exporter)
+    #[arg(long)]
+    team: Option<String>,
+    /// Register the hook only, and leave telemetry as it is
+    #[arg(long)]
+    no_otel: bool,
+    /// Write the managed layer, /etc/codex/requirements.toml, for all users of this machine
+    #[arg(long, conflicts_with_all = ["profile", "codex_home"])]
+    system: bool,
+    /// With --system: the folder that stands for /
+    #[arg(long, value_name = "DIR", requires = "system")]
+    root: Option<PathBuf>,
+    /// The hook program, as Codex is to call it [default: codex-tally-hook beside this program]
+    #[arg(long, value_name = "PROGRAM")]
+    hook: Option<PathBuf>,
+    /// The Codex program [default: codex in PATH]
+    #[arg(long, value_name = "PROGRAM")]
+    codex: Option<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::Result<ExitCode> {
+    let hook = hook(context, args.hook.as_deref())?;
+    if args.system {
+        let root = args.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let wanted = system::Wanted { root, hook, team: args.team.clone(), otel: !args.no_otel };
+        return system::run(context, &wanted, args.print, args.yes);
+    }
+    let record = Record::read(&context.home)?;
+    let mut place = Place::new(context, args, &hook, home_asked)?;
+    let kept = place.keep(&record);
+    let mut plan = plan(context, args, &place, record)?;
+    plan.notes.extend(kept);
+    plan.changes.retain(Change::is_one);
+    let nothing = plan.changes.is_empty();
+    for note in &plan.notes {
+        out::talk(&format!("note: {note}"));
+    }
+    if nothing {
+        out::talk(&format!("nothing to do: {} has it all", place.config.display()));
+    } else if args.print {
+        edits::agreed(&plan.changes, &plan.token, true, "")?;
+    } else {
+        if !edits::agreed(&plan.changes, &plan.token, args.yes, "Make these changes?")? {
+            bail!("nothing was changed; say --yes where nobody can be asked");
+        }
+        write(context, &plan)?;
+    }
+    if args.print {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.trust {
+        trust::trust(context, args.codex.as_deref(), &place.codex_home, &place.command)?;
+    }
+    next(context, &place.codex_home, args.trust || nothing);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is left for the user to do.
+fn next(context: &Context, codex_home: &Path, trusted: bool) {
+    if !trusted {
+        out::talk(
+            "next: start `codex` and trust the hooks when it asks (or `codex-tally init --trust`); until then it skips them",
+        );
+    }
+    if setup::codex::daemon_since(codex_home).is_some() {
+        out::talk(
+            "next: `codex app-server daemon restart`: Codex's background process keeps the exporter it was started with",
+        );
+    }
+    if context.env.path("CODEX_TALLY_HOME").is_some() {
+        out::talk("note: CODEX_TALLY_HOME is set here; it must be where Codex runs, too");
+    }
+    out::talk("next: `codex-tally serve` while you work, and `codex-tally doctor` to see whether all of it works");
+}
+
+/// The hook by the path that stays the same across updates.
+pub(super) fn hook(context: &Context, asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(asked) = asked {
+        return Ok(std::path::absolute(asked)?);
+    }
+    let executable = std::env::current_exe().context("this program cannot be found")?;
+    let search = context.env.path("PATH").map(PathBuf::into_os_string);
+    let arg0 = std::env::args_os().next().unwrap_or_default();
+    let called = setup::invoked(&arg0, search.as_deref(), &executable);
+    setup::beside(setup::HOOK, &called, search.as_deref(), &executable).with_context(|| {
+        format!("{} is not beside {}; install it there, or name it with --hook", setup::HOOK, called.display())
+    })
+}
+
+/// Where everything is.
+struct Place {
+    codex_home: PathBuf,
+    config: PathBuf,
+    command: String,
+}
+
+impl Place {
+    fn new(context: &Context, args: &Args, hook: &Path, home_asked: bool) -> anyhow::Result<Self> {
+        let codex_home = args.codex_home.clone().or_else(|| config::codex_home(&context.env));
+        let codex_home = codex_home.context("no CODEX_HOME is known; give one with --codex-home DIR")?;
+        let codex_home = std::path::absolute(codex_home)?;
+        let name = match &args.profile {
+            Some(name) if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') => {
+                bail!("`{name}` is no name of a profile");
+            }
+            Some(name) => format!("{name}.config.toml"),
+            None => "config.toml".to_string(),
+        };
+        let path = |path: &Path| path.to_str().map(setup::shell_word).context("a path is not UTF-8");
+        let mut command = path(hook)?;
+        if home_asked {
+            // Codex does not know the home that only this call was told of.
+            command += &format!(" --home {}", path(&std::path::absolute(&context.home)?)?);
+        }
+        Ok(Place { config: codex_home.join(name), codex_home, command })
+    }
+}
+
+impl Place {
+    /// A command that is registered stays, since trust hangs on it and one command must be taken out again. Says so if it differs.
+    fn keep(&mut self, record: &Record) -> Option<String> {
+        let ours = |file: &&Registered| file.path.parent() == Some(&self.codex_home) && !file.added.events.is_empty();
+        let command = record.files.iter().find(ours).map(|file| file.command.clone())?;
+        let note =
+            format!("the hook stays registered as `{command}`; to change that, run `codex-tally uninstall` first");
+        let differs = command != self.command;
+        self.command = command;
+        differs.then_some(note)
+    }
+}
+
+/// What is to be done.
+struct Plan {
+    changes: Vec<Change>,
+    notes: Vec<String>,
+    record: Record,
+    token: String,
+}
+
+fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow::Result<Plan> {
+    let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
+    let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
+    let otel =
+        if args.no_otel { None } else { Some(Otel::of_sink(own_config(context, &mut plan)?, Some(&plan.token))) };
+    own_team(context, args.team.as_deref(), &mut plan)?;
+    let old = edits::read(&place.config)?;
+    let text = old.clone().unwrap_or_default();
+    let json = place.codex_home.join("hooks.json");
+    let in_json = args.profile.is_none() && json.exists() && !setup::uses_inline_hooks(&text);
+    let replaces = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
+    // A profile has the hooks of config.toml as well.
+    let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
+    let in_base = base.is_some_and(|base| base.contains(setup::HOOK));
+    let command = (!in_json && !in_base).then(|| place.command.clone());
+    let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
+    let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
+        let lines = setup::add_toml("", wanted).map(|edited| edited.text).unwrap_or_default();
+        anyhow::anyhow!(
+            "{} is left as it is: {why}. Add this by hand (the token is in {}):\n{}",
+            path.display(),
+            token::path(&context.home).display(),
+            lines.replace(&plan.token, "<token>")
+        )
+    };
+    let edited = setup::add_toml(&text, &wanted).map_err(|why| by_hand(&place.config, why, &wanted))?;
+    if let Some(kept) = &edited.kept_exporter {
+        plan.notes.push(kept_exporter(kept));
+    }
+    plan.notes.extend(profiles(&place.codex_home, &place.config));
+    let json_change = if in_json { Some(in_hooks_json(&json, &place.command, by_hand)?) } else { None };
+    note_change(&mut plan, &place.config, &place.command, (old, edited.text), edited.added, true);
+    if let Some((old, new, added)) = json_change {
+        note_change(&mut plan, &json, &place.command, (Some(old), new), added, false);
+    }
+    Ok(plan)
+}
+
+/// Puts a change of Codex's files into the plan and the record.
+fn note_change(
+    plan: &mut Plan,
+    path: &Path,
+    command: &str,
+    (old, new): (Option<String>, String),
+    added: Added,
+    secret: bool,
+) {
+    let mode = edits::mode_of(path);
+    let holds = secret && new.contains(&plan.token);
+    let tightened = mode.filter(|mode| holds && mode & 0o077 != 0);
+    if tightened.is_some() {
+        plan.notes.push(format!("{} will hold the sink's token, so only you will be able to read it", path.display()));
+    }
+    let private = if tightened.is_some() { 0o600 } else { mode.unwrap_or(0o600) };
+    let change = Change { path: path.to_path_buf(), old, new: Some(new), mode: private };
+    if change.is_one() || plan.record.file(path).is_none() {
+        plan.record.note(Registered {
+            path: path.to_path_buf(),
+            created: change.old.is_none(),
+            mode: tightened,
+            command: command.to_string(),
+            added,
+        });
+    }
+    if !(change.old.is_none() && change.new.as_deref() == Some("")) {
+        plan.changes.push(change);
+    }
+}
+
+fn in_hooks_json(
+    path: &Path,
+    command: &str,
+    by_hand: impl Fn(&Path, Refused, &AddToml) -> anyhow::Error,
+) -> anyhow::Result<(String, String, Added)> {
+    let old = edits::read(path)?.unwrap_or_default();
+    let wanted = AddToml { command: Some(command.to_string()), ..AddToml::default() };
+    let (new, added) = setup::add_json(&old, command).map_err(|why| by_hand(path, why, &wanted))?;
+    Ok((old, new, added))
+}
+
+/// Where the sink listens: as our configuration says, else on the usual port or the next free one. It is written down.
+fn own_config(context: &Context, plan: &mut Plan) -> anyhow::Result<SocketAddr> {
+    if let Some(http) = context.config.sink.http {
+        return Ok(http);
+    }
+    let mine = |address| {
+        let listener = who_listens(address, Some(&plan.token))?;
+        anyhow::Ok(matches!(listener, Listener::Nobody | Listener::Ours(_)))
+    };
+    let mut http = serve::HTTP;
+    if !mine(http)? {
+        let free = PORTS.map(|port| SocketAddr::new(http.ip(), port)).find(|a| TcpListener::bind(a).is_ok());
+        let free = free.context("no free port was found for the sink; write one into `[sink]` of its config.toml")?;
+        plan.notes.push(format!("{http} is taken by another program, so the sink is to listen on {free}"));
+        http = free;
+    }
+    // What Codex does not use must not keep the sink from starting.
+    let usual: Option<SocketAddr> = serve::GRPC.parse().ok();
+    let ours = matches!(who_listens(http, Some(&plan.token))?, Listener::Ours(_));
+    let grpc = usual.filter(|usual| !ours && TcpListener::bind(usual).is_err()).map(|_| "none");
+    let path = context.config_path();
+    let old = edits::read(path)?;
+    let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)
+        .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
+    plan.record.sink = true;
+    plan.record.created_config |= old.is_none();
+    plan.changes.push(Change { path: path.to_path_buf(), old, new: Some(new), mode: 0o600 });
+    Ok(http)
+}
+
+/// A rule that gives every session of this home to a team.
+fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::Result<()> {
+    let Some(team) = team else { return Ok(()) };
+    let path = context.home.join("teams.toml");
+    let value = toml::Value::from(team);
+    let rule = format!(
+        "# Whose the sessions of this machine are. More rules: docs/teams.md.\n[[rule]]\nname = \"init\"\nteam = {value}\n"
+    );
+    match edits::read(&path)? {
+        Some(old) if old == rule => {}
+        Some(_) => {
+            plan.notes.push(format!("{} is there already and decides on teams; it stays as it is", path.display()))
+        }
+        None => plan.changes.push(Change { path, old: None, new: Some(rule), mode: 0o600 }),
+    }
+    Ok(())
+}
+
+fn kept_exporter(endpoint: &str) -> String {
+    format!(
+        "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
+         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink"
+    )
+}
+
+/// Profiles that send their logs elsewhere.
+fn profiles(codex_home: &Path, edited: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(codex_home).into_iter().flatten().flatten().map(|entry| entry.path());
+    let profile = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix(".config.toml")?.to_string();
+        let table: toml::Table = std::fs::read_to_string(&path).ok()?.parse().ok()?;
+        let exporter = table.get("otel")?.get("exporter")?.to_string();
+        (path != edited && !exporter.contains("/v1/logs\"")).then_some(name)
+    };
+    let note = |name| {
+        format!("the profile {name} has an exporter of its own; `codex-tally init --profile {name}` looks at it")
+    };
+    let mut notes: Vec<String> = files.filter_map(profile).map(note).collect();
+    notes.sort();
+    notes
+}
+
+/// The record first: what it names and is not there after all does no harm when it is taken out.
+fn write(context: &Context, plan: &Plan) -> anyhow::Result<()> {
+    context.make_home()?;
+    edits::private_folder(&Record::folder(&context.home))?;
+    let kept = edits::back_up(&context.home, &plan.changes)?;
+    plan.record.write(&context.home)?;
+    token::write(&context.home, &plan.token)?;
+    edits::make(&plan.changes)?;
+    if let Some(kept) = kept {
+        out::talk(&format!("files as they were are in {}", kept.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `init --system`: the managed layer, one file for all users. No user can override it, and its hooks need no trust.
+
+use super::context::Context;
+use super::edits::{self, Change};
+use super::{out, serve};
+use crate::setup::{self, AddToml, Otel, Record, Registered};
+use anyhow::{Context as _, bail};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What is asked for.
+pub(super) struct Wanted {
+    pub root: PathBuf,
+    pub hook: PathBuf,
+    pub team: Option<String>,
+    pub otel: bool,
+}
+
+pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) -> anyhow::Result<ExitCode> {
+    let path = std::path::absolute(wanted.root.join("etc/codex/requirements.toml"))?;
+    let hook = wanted.hook.to_str().context("the hook's path is not UTF-8")?;
+    let folder = wanted.hook.parent().and_then(|folder| folder.to_str()).context("the hook is in no folder")?;
+    let old = edits::read(&path)?;
+    let command = setup::shell_word(hook);
+    let address = context.config.sink.http.unwrap_or(serve::HTTP);
+    let team = wanted.team.iter().map(|team| ("x-team".to_string(), team.clone())).collect();
+    // The same for all users, so it cannot hold the secret of one.
+    let exporter = wanted.otel.then(|| Otel { headers: team, ..Otel::of_sink(address, None) });
+    let mut record = Record::read(&context.home)?;
+    let replaces = record.file(&path).and_then(|file| file.added.exporter.clone());
+    let add = AddToml { command: Some(command.clone()), managed_dir: Some(folder.to_string()), exporter, replaces };
+    let edited = setup::add_toml(old.as_deref().unwrap_or_default(), &add)
+        .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
+    if let Some(kept) = &edited.kept_exporter {
+        out::talk(&format!("note: another exporter is demanded there already and stays: {kept}"));
+    }
+    let change =
+        Change { path: path.clone(), old, new: Some(edited.text), mode: edits::mode_of(&path).unwrap_or(0o644) };
+    if !change.is_one() {
+        out::talk(&format!("nothing to do: {} has it all", path.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let changes = [change];
+    if !edits::agreed(&changes, "\0", yes || print, "Write this for all users?")? {
+        bail!("nothing was changed; say --yes where nobody can be asked");
+    }
+    if print {
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.make_home()?;
+    edits::private_folder(&Record::folder(&context.home))?;
+    edits::back_up(&context.home, &changes)?;
+    let created = changes[0].old.is_none();
+    record.note(Registered { path, created, mode: None, command, added: edited.added });
+    record.write(&context.home)?;
+    edits::make(&changes)?;
+    out::talk(
+        "all users' hooks and telemetry are set; nobody has to trust anything. No user's token can stand there, so each sink is \
+         run with `codex-tally serve --auth none`: it listens on loopback only and refuses other host names, web pages and \
+         unknown content types, but any local user can send to it",
+    );
+    Ok(ExitCode::SUCCESS)
+}

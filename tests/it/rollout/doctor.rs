@@ -1,0 +1,289 @@
+//! `doctor`: green where everything is recorded, and red with the right advice where it is not.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{config, init, two_responses, with_sink, write_config};
+use crate::support::codex::Daemon;
+use crate::support::env::{HOOK, Output};
+use crate::support::{Codex, MockModel, Server, TestEnv};
+
+/// A home with hook, exporter and a running sink, all of it trusted; the model is asked nothing.
+struct Rolled {
+    env: TestEnv,
+    server: Option<Server>,
+}
+
+impl Rolled {
+    fn out() -> Self {
+        let env = TestEnv::new();
+        let model = MockModel::start(Vec::new());
+        let server = Some(with_sink(&env));
+        Codex::new(&env, &model).configure();
+        let _ = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+        Rolled { env, server }
+    }
+
+    fn doctor(&self, more: &[&str], variables: &[(&str, &str)]) -> (Output, Value) {
+        let mut command = self.env.tally(&["doctor", "--json", "--codex", Codex::program()]);
+        command.args(more).envs(variables.iter().copied()).env("TMPDIR", self.env.scratch());
+        let out = Output::of(command);
+        let said = out.json();
+        (out, said)
+    }
+
+    /// The check of this name must fail, or warn, and say these words of it and of what to do.
+    #[track_caller]
+    fn complains(&self, verdict: &str, check: &str, says: &str, next: &str, variables: &[(&str, &str)]) {
+        let (out, said) = self.doctor(&[], variables);
+        let found = said["checks"].as_array().unwrap().iter().find(|c| c["check"] == check);
+        let found = found.unwrap_or_else(|| panic!("no check `{check}`: {said:#}"));
+        assert_eq!(found["verdict"], verdict, "{found:#}");
+        assert!(found["says"].as_str().unwrap().contains(says), "{says} in {found:#}");
+        assert!(found["next"].as_str().unwrap().contains(next), "{next} in {found:#}");
+        let _ = if verdict == "fail" { out.fails(1) } else { out };
+    }
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_whole_set_up_is_green_and_the_probe_leaves_nothing() {
+    let env = TestEnv::new();
+    let model = MockModel::start(two_responses());
+    let _server = with_sink(&env);
+    let mut codex = Codex::new(&env, &model);
+    codex.configure();
+    let _ = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    codex.exec_as_configured(&["do the thing"]);
+    let report = || env.run(&["report", "session", "--format", "json"]).ok().json();
+    let before = report();
+    assert_eq!(before["coverage"]["responses_by_source"], json!({"hook+otlp+transcript": 2}));
+
+    let doctor = |more: &[&str]| {
+        let mut command = env.tally(&["doctor", "--codex", Codex::program()]);
+        command.args(more).env("TMPDIR", env.scratch());
+        Output::of(command).ok()
+    };
+    let said = doctor(&["--live", "--json"]).json();
+    let worse: Vec<_> = said["checks"].as_array().unwrap().iter().filter(|c| c["verdict"] != "ok").collect();
+    assert_eq!((&said["verdict"], worse.len()), (&json!("ok"), 0), "{worse:#?}");
+    let names: Vec<_> = said["checks"].as_array().unwrap().iter().map(|c| c["check"].as_str().unwrap()).collect();
+    for name in
+        ["codex", "hooks", "trust", "hook program", "exporter", "sink", "token", "store", "live hook", "live sink"]
+    {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    for source in ["last hook", "last telemetry", "last transcript"] {
+        let check = &said["checks"].as_array().unwrap().iter().find(|c| c["check"] == source).unwrap()["says"];
+        assert!(check.as_str().unwrap().starts_with("20"), "{source}: {check}");
+    }
+    let after = report();
+    for part in ["rows", "totals", "coverage"] {
+        assert_eq!(after[part], before[part], "{part} after the probe");
+    }
+    let screen = doctor(&[]).stdout;
+    assert!(screen.lines().count() < 30 && screen.ends_with(" 0 warnings, 0 failures\n"), "one screen: {screen}");
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn what_codex_does_not_run_is_red() {
+    let rolled = Rolled::out();
+    let good = config(&rolled.env);
+    // 1. Trust is gone.
+    write_config(&rolled.env, &good[..good.find("[hooks.state").unwrap()]);
+    rolled.complains("fail", "trust", "untrusted", "codex-tally init --trust", &[]);
+    // 2. Somebody has edited a hook.
+    write_config(&rolled.env, &good.replacen("timeout = 5", "timeout = 6", 1));
+    rolled.complains("fail", "trust", "1 of 6 hooks without a word: modified", "/hooks", &[]);
+    // 3. Nothing is registered; 4. an event is missing.
+    write_config(&rolled.env, "model = \"gpt-5.5\"\n");
+    rolled.complains("fail", "hooks", "not registered", "codex-tally init --trust", &[]);
+    write_config(&rolled.env, &good.replace("hooks.PostModelRequest", "hooks.PreModelRequest"));
+    rolled.complains("fail", "hooks", "PostModelRequest", "codex-tally init", &[]);
+    // 5. Hooks are switched off.
+    write_config(&rolled.env, &format!("{good}\n[features]\nhooks = false\n"));
+    rolled.complains("fail", "hooks", "switched off", "hooks = true", &[]);
+    // 6. The program is gone.
+    write_config(&rolled.env, &good.replace(HOOK, "/nowhere/codex-tally-hook"));
+    rolled.complains("fail", "hook program", "/nowhere/codex-tally-hook is not there", "install", &[]);
+    // 7. Registered twice.
+    let json: String = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/hooks.json")).unwrap();
+    let twice = rolled.env.codex_home().join("hooks.json");
+    std::fs::write(&twice, json.replace("/usr/local/bin/codex-tally-hook", HOOK)).unwrap();
+    write_config(&rolled.env, &good);
+    let trust = Codex::program();
+    let _ = rolled.env.run(&["init", "--yes", "--trust", "--codex", trust]).ok();
+    rolled.complains("warn", "registered twice", "more than once", "keep one", &[]);
+    std::fs::remove_file(twice).unwrap();
+    // 8. A configuration that Codex cannot read.
+    write_config(&rolled.env, "model = \n");
+    rolled.complains("fail", "configuration", "config.toml", "repair", &[]);
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn telemetry_that_does_not_arrive_is_red() {
+    let mut rolled = Rolled::out();
+    let good = config(&rolled.env);
+    // 1. The environment silences it, or the hook.
+    let gzip = ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+    rolled.complains("fail", "environment", "export nothing", "unset OTEL_EXPORTER_OTLP_COMPRESSION", &[gzip]);
+    rolled.complains("fail", "environment", "the hook off", "unset CODEX_TALLY_OFF", &[("CODEX_TALLY_OFF", "1")]);
+    std::fs::write(rolled.env.home().join("off"), "").unwrap();
+    rolled.complains("fail", "environment", "the hook off", "rm ", &[]);
+    std::fs::remove_file(rolled.env.home().join("off")).unwrap();
+    // 2. No exporter; 3. another one; 4. another port.
+    let exporter = |with: &str| {
+        let line = good.lines().find(|line| line.starts_with("exporter = {")).unwrap();
+        good.replace(line, with)
+    };
+    write_config(&rolled.env, &exporter("exporter = \"none\""));
+    rolled.complains("warn", "exporter", "exports no logs", "codex-tally init", &[]);
+    let other = |endpoint: &str| {
+        exporter(&format!("exporter = {{ otlp-http = {{ endpoint = \"{endpoint}\", protocol = \"binary\" }} }}"))
+    };
+    write_config(&rolled.env, &other("https://collector.example/v1/logs"));
+    rolled.complains("warn", "exporter", "https://collector.example", "send logs on", &[]);
+    write_config(&rolled.env, &other("http://127.0.0.1:9/v1/logs"));
+    rolled.complains("fail", "exporter", "http://127.0.0.1:9/v1/logs", "[sink]", &[]);
+    // 5. Another token, and none.
+    let token = std::fs::read_to_string(rolled.env.home().join("token")).unwrap();
+    write_config(&rolled.env, &good.replace(token.trim(), &"0".repeat(64)));
+    rolled.complains("fail", "token", "another token", "codex-tally init", &[]);
+    write_config(&rolled.env, &other(&format!("http://127.0.0.1:{}/v1/logs", rolled.server.as_ref().unwrap().port())));
+    rolled.complains("fail", "token", "no token", "codex-tally init", &[]);
+    // The advice helps.
+    let _ = init(&rolled.env, &[]).ok();
+    assert!(rolled.doctor(&[], &[]).1["checks"].as_array().unwrap().iter().all(|c| c["verdict"] == "ok"));
+    write_config(&rolled.env, &good);
+    // 6. The sink has another token than the home: it is not ours.
+    std::fs::write(rolled.env.home().join("token"), "1".repeat(64)).unwrap();
+    rolled.complains("fail", "sink", "another token", "stop it", &[]);
+    std::fs::write(rolled.env.home().join("token"), &token).unwrap();
+    // 7. Nobody listens; 8. a stranger does, and does not get the token from us.
+    let port = rolled.server.as_ref().unwrap().port();
+    assert!(rolled.server.take().unwrap().stop().success());
+    rolled.complains("fail", "sink", "nobody listens", "codex-tally serve", &[]);
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let heard = std::thread::spawn(move || {
+        let (mut stream, _) = stranger.accept().unwrap();
+        let mut asked = [0; 4096];
+        let n = stream.read(&mut asked).unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n{\"sink\":\"codex-tally\",\"proof\":\"00\"}");
+        String::from_utf8_lossy(&asked[..n]).into_owned()
+    });
+    rolled.complains("fail", "sink", "another token", "stop it", &[]);
+    let heard = heard.join().unwrap();
+    assert!(heard.starts_with("GET /sink?nonce=") && !heard.contains(token.trim()), "{heard}");
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let answers = std::thread::spawn(move || {
+        let (mut stream, _) = stranger.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    });
+    rolled.complains("fail", "sink", "a stranger listens", "remove the token", &[]);
+    answers.join().unwrap();
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_home_that_keeps_nothing_is_red() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut rolled = Rolled::out();
+    let home = rolled.env.home();
+    // 1. Others can write to it; 2. or read the token.
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o777)).unwrap();
+    rolled.complains("fail", "home", "others can write", "chmod 700", &[]);
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::set_permissions(home.join("token"), PermissionsExt::from_mode(0o644)).unwrap();
+    rolled.complains("fail", "token", "others can read", "do what it says", &[]);
+    std::fs::set_permissions(home.join("token"), PermissionsExt::from_mode(0o600)).unwrap();
+    // 3. What came could not be read.
+    let _ = rolled.env.hook("{").ok();
+    let _ = rolled.env.run(&["sync"]).ok();
+    rolled.complains("warn", "unreadable", "hook.", "update", &[]);
+    // 4. Prices that are not understood.
+    std::fs::write(home.join("prices.toml"), "x = \n").unwrap();
+    rolled.complains("fail", "prices", "prices.toml", "prices check", &[]);
+    std::fs::remove_file(home.join("prices.toml")).unwrap();
+    // 5. A damaged store.
+    assert!(rolled.server.take().unwrap().stop().success());
+    let path = home.join("tally.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() > 4 * 8192, "{} bytes", bytes.len());
+    bytes[8192..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    rolled.complains("fail", "store", "it is damaged", "codex-tally import", &[]);
+}
+
+/// Who may ask the sink to show that it has the token, and what it answers.
+#[test]
+fn a_sink_shows_that_it_has_the_token_without_telling_it() {
+    let env = TestEnv::new();
+    let server = env.serve(&["--grpc", "none"]);
+    let ask = |path: &str, more: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{more}connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let token = std::fs::read_to_string(env.home().join("token")).unwrap();
+    let answer = ask("/sink?nonce=abc", "");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.contains(token.trim()), "{answer}");
+    let said: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(said["proof"], codex_tally::serve::proof(token.trim(), "abc", server.port()));
+    for (path, more, status) in [
+        ("/sink", "", "404"),
+        ("/sink?nonce=", "", "404"),
+        ("/sink?nonce=abc", "origin: http://127.0.0.1\r\n", "403"),
+        ("/sink?nonce=abc", "sec-fetch-site: cross-site\r\n", "403"),
+        ("/sink?nonce=abc", "host: evil.example\r\n", "403"),
+    ] {
+        let answer = ask(path, more);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {more}: {answer}");
+    }
+}
+
+#[test]
+fn without_codex_the_rest_is_checked() {
+    let env = TestEnv::new();
+    let mut command = env.tally(&["doctor"]);
+    command.env("PATH", "/nonexistent");
+    let said = Output::of(command).ok().stdout;
+    assert!(said.contains("warn  codex ") && said.contains("-> codex-tally doctor --codex PROGRAM"), "{said}");
+    assert!(!env.home().exists(), "it changes nothing");
+}
+
+/// Codex's background process runs new hooks (0.169), but keeps the exporter that it was started with.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_daemon_from_before_is_to_be_restarted() {
+    let env = TestEnv::new();
+    let server = Some(with_sink(&env));
+    let rolled = Rolled { env, server };
+    let env = &rolled.env;
+    let model = MockModel::start(Vec::new());
+    let mut codex = Codex::new(env, &model);
+    codex.configure();
+    let daemon = |what: &str| {
+        let mut command = codex.command();
+        command.args(["app-server", "daemon", what]);
+        let _ = Output::of(command).ok();
+    };
+    let _stops = Daemon(env, codex.command());
+    daemon("start");
+    let said = init(env, &["--trust", "--codex", Codex::program()]).ok();
+    assert!(said.stderr.contains("codex app-server daemon restart"), "{said}");
+    rolled.complains("warn", "daemon", "the exporter of before", "codex app-server daemon restart", &[]);
+    daemon("restart");
+    let (out, said) = rolled.doctor(&[], &[]);
+    let _ = out.ok();
+    let checks = said["checks"].as_array().unwrap();
+    assert!(checks.iter().any(|c| c["check"] == "daemon" && c["verdict"] == "ok"), "{said:#}");
+}
