@@ -146,7 +146,10 @@ pub fn run() -> ExitCode {
     limits::survive_large_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => return out::usage(&e),
+        Err(e) => {
+            sockets::give_up_inherited();
+            return out::usage(&e);
+        }
     };
     out::set_manner(out::Manner { quiet: cli.global.quiet, colour: cli.global.color });
     match dispatch(cli) {
@@ -159,7 +162,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = || Context::new(&cli.global);
     match cli.command {
         Command::Hook => hook::run(),
-        Command::Serve(args) => serve::run(&context()?, &args),
+        Command::Serve(args) => serve::run(context(), &args),
         Command::Service(command) => service::run(&context()?, &command),
         Command::Import(args) => import::import(&context()?, &args),
         Command::Sync(args) => import::sync(&context()?, &args),

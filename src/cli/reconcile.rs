@@ -53,7 +53,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let plan = plan(context, month.sessions.inputs(), None);
     let mut made = reconcile(&month.bill, &month.observed, &plan, uplift);
     if made.rows.is_empty() {
-        let text = format!("nothing that was billed for {} is stored; see `codex-tally billing import`", args.period);
+        let text = if month.bill.counted_in(args.period).next().is_some() {
+            format!("what is stored of {} has no usage that could be compared", args.period)
+        } else {
+            format!("nothing that was billed for {} is stored; see `codex-tally billing import`", args.period)
+        };
         made.notes.push(text);
     }
     let range = Range::of_period(args.period, Zone::UTC);
@@ -64,6 +68,6 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         out::talk(&format!("{findings} of {} comparisons differ by more than the tolerance", made.rows.len()));
     }
     // Nothing to compare with is no agreement.
-    let is_equal = findings == 0 && !made.rows.is_empty();
+    let is_equal = findings == 0 && !made.rows.is_empty() && made.left_out == 0;
     Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -124,6 +124,12 @@ pub(super) fn verify(store: &SqliteStore) -> anyhow::Result<u64> {
         }
         previous = Some(seal);
     }
+    for period in store.sealed_periods()? {
+        if store.seals()?.iter().all(|seal| seal.period != period) {
+            out::talk(&format!("{period} has sealed lines and no seal: it was taken away"));
+            broken += 1;
+        }
+    }
     if broken > 0 {
         out::talk(&format!("{} seals do not hold; restore the database from a copy", thousands(broken)));
     }

@@ -71,8 +71,10 @@ pub(super) struct Args {
     no_follow: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AuthArg {
+/// Who may send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum AuthArg {
+    #[default]
     Token,
     None,
 }
@@ -86,10 +88,10 @@ pub(super) fn address_or_none(text: &str) -> Result<Door, String> {
     address.map(Door).map_err(|_| "expected an address such as 127.0.0.1:4317, or none".to_string())
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: anyhow::Result<Context>, args: &Args) -> anyhow::Result<ExitCode> {
     let inherited = Inherited::from_manager()?;
     // Codex waits for whoever holds the port: it is better off with none than with one that does not answer.
-    run_sink(context, args, &inherited).inspect_err(|_| inherited.give_up())
+    context.and_then(|context| run_sink(&context, args, &inherited)).inspect_err(|_| inherited.give_up())
 }
 
 fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {

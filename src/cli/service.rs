@@ -2,7 +2,8 @@
 
 use super::context::{Context, write_file};
 use super::out;
-use super::serve::{Door, address_or_none, addresses};
+use super::serve::{AuthArg, Door, address_or_none, addresses};
+use crate::setup;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
@@ -42,6 +43,9 @@ pub(super) struct Args {
     /// Where the sink listens for OTLP/gRPC, or `none` [default: as `serve`]
     #[arg(long, value_name = "ADDR", value_parser = address_or_none)]
     grpc: Option<Door>,
+    /// Who may send: `none` is for `init --system`, which gives nobody a token
+    #[arg(long, value_enum, default_value_t)]
+    auth: AuthArg,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,7 +83,13 @@ impl Service {
                 context.env.path("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("systemd/user")
             }
         };
-        let call = call(context)?;
+        let mut call = call(context)?;
+        match (args.sync, args.auth) {
+            (true, _) => call.push("sync".to_string()),
+            (false, AuthArg::Token) => call.push("serve".to_string()),
+            (false, AuthArg::None) => call.extend(["serve", "--auth", "none"].map(str::to_string)),
+        }
+        let codex_home = context.env.path("CODEX_HOME").map(|path| text(&std::path::absolute(path)?)).transpose()?;
         let templates: &[(&'static str, &str)] = match (manager, args.sync) {
             (Manager::Systemd, false) => &[
                 ("codex-tally.socket", include_str!("../../hooks/service/codex-tally.socket")),
@@ -100,7 +110,9 @@ impl Service {
         let grpc = grpc.map(|grpc| format!("ListenStream={grpc}\n")).unwrap_or_default();
         let filled = |template: &str| {
             let template = template.replace("@HTTP@", &http.to_string()).replace("ListenStream=@GRPC@\n", &grpc);
-            template.replace("@COMMAND@", &for_systemd(&call)).replace("@ARGUMENTS@\n", &for_launchd(&call))
+            let template =
+                template.replace("@COMMAND@", &for_systemd(&call)).replace("@ARGUMENTS@\n", &for_launchd(&call));
+            template.replace("@ENVIRONMENT@\n", &environment(manager, codex_home.as_deref()))
         };
         let files = templates.iter().map(|(name, template)| (*name, filled(template))).collect();
         Ok(Service { manager, folder, files })
@@ -206,7 +218,8 @@ pub(super) fn remove_all(context: &Context) -> anyhow::Result<()> {
     }
     let home = context.home.display().to_string();
     for sync in [false, true] {
-        let service = Service::new(context, &Args { manager: None, sync, http: None, grpc: None })?;
+        let service =
+            Service::new(context, &Args { manager: None, sync, http: None, grpc: None, auth: AuthArg::Token })?;
         let of_this_home =
             |name: &str| std::fs::read_to_string(service.path(name)).is_ok_and(|text| text.contains(&home));
         if service.files.iter().any(|(name, _)| of_this_home(name)) {
@@ -218,8 +231,15 @@ pub(super) fn remove_all(context: &Context) -> anyhow::Result<()> {
 
 /// The program with the settings of this call, as it is to be run.
 fn call(context: &Context) -> anyhow::Result<Vec<String>> {
-    let program = std::env::current_exe().context("this program's own path is not known")?;
+    let executable = std::env::current_exe().context("this program's own path is not known")?;
+    let arg0 = std::env::args_os().next().unwrap_or_default();
+    let search = context.env.path("PATH");
+    // The path that stays the same when the program is updated.
+    let program = setup::invoked(&arg0, search.as_deref().map(Path::as_os_str), &executable);
     let mut call = vec![text(&program)?];
+    if context.database() != context.home.join("tally.db") {
+        call.extend(["--db".to_string(), format!("sqlite:{}", text(&std::path::absolute(context.database())?)?)]);
+    }
     for (flag, path) in [("--home", Some(&context.home)), ("--config", context.asked_config.as_ref())] {
         if let Some(path) = path {
             call.extend([flag.to_string(), text(&std::path::absolute(path)?)?]);
@@ -231,6 +251,20 @@ fn call(context: &Context) -> anyhow::Result<Vec<String>> {
 fn text(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().filter(|path| !path.contains(char::is_control));
     Ok(text.with_context(|| format!("{} cannot be written into a service's file", path.display()))?.to_string())
+}
+
+/// What the shell knows and a service does not: where Codex keeps its sessions.
+fn environment(manager: Manager, codex_home: Option<&str>) -> String {
+    let Some(home) = codex_home else { return String::new() };
+    match manager {
+        Manager::Systemd => {
+            format!("Environment={}\n", for_systemd(&[format!("CODEX_HOME={home}")]).replace("$$", "$"))
+        }
+        Manager::Launchd => {
+            let value = for_launchd(&[home.to_string()]);
+            format!("  <key>EnvironmentVariables</key>\n  <dict>\n    <key>CODEX_HOME</key>\n{value}  </dict>\n")
+        }
+    }
 }
 
 /// Quoted as systemd reads it: `%` and `$` mean something there.

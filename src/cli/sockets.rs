@@ -60,6 +60,14 @@ impl Inherited {
     }
 }
 
+/// Gives up what was handed over to a call that cannot even be read.
+pub(super) fn give_up_inherited() {
+    // What is no socket of ours is left alone.
+    if let Ok(inherited) = Inherited::from_manager() {
+        inherited.give_up();
+    }
+}
+
 impl Sockets {
     /// The addresses of both doors.
     pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, Option<SocketAddr>)> {

@@ -271,7 +271,11 @@ impl Charge {
             end,
             money: self.money.as_ref().map(money),
             credits: self.credits.map(share),
-            quantity: self.quantity.as_ref().map(|q| Quantity { pico: share(q.pico), unit: q.unit.clone() }),
+            // Seats are there in each month; all else is used up.
+            quantity: self.quantity.as_ref().map(|q| Quantity {
+                pico: if self.kind == ChargeKind::Seat { q.pico } else { share(q.pico) },
+                unit: q.unit.clone(),
+            }),
             requests: self.requests.map(whole),
             usage: self.usage.map(|usage| {
                 let kinds = [usage.uncached_input(), usage.cached_input, usage.cache_write, usage.output].map(whole);

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Receiver {
     base: Url,
+    /// The same as it may be told: without a name and a password.
+    shown: String,
     client: Client,
 }
 
@@ -27,12 +29,19 @@ impl Receiver {
     /// It is no URL, not encrypted although it is elsewhere and `plain` does not allow that, or a header is none.
     pub fn new(url: &str, headers: &BTreeMap<String, String>, plain: bool) -> anyhow::Result<Self> {
         let base = Url::parse(url).with_context(|| format!("{url} is no URL"))?;
+        let mut shown = base.clone();
+        // A URL of HTTP can always do without them.
+        let _ = (shown.set_username(""), shown.set_password(None));
+        let shown = shown.as_str().trim_end_matches('/').to_string();
         let loopback = base.host_str().is_some_and(is_loopback);
         match base.scheme() {
             "https" => {}
             "http" if loopback || plain => {}
-            "http" => bail!("{url} is not encrypted; use https, or say `plain = true` under [forward]"),
+            "http" => bail!("{shown} is not encrypted; use https, or say `plain = true` under [forward]"),
             other => bail!("{other} is not spoken here; telemetry is passed on over https or http"),
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            bail!("the receiver's URL is a base to which /v1/logs is added: it cannot have a query");
         }
         let mut all = HeaderMap::new();
         for (name, value) in headers {
@@ -58,7 +67,7 @@ impl Receiver {
         if base.scheme() == "http" {
             builder = builder.tls_certs_only([]);
         }
-        Ok(Receiver { base, client: builder.build()? })
+        Ok(Receiver { base, shown, client: builder.build()? })
     }
 
     /// Sends one request to `/v1/` of this signal.
@@ -70,11 +79,11 @@ impl Receiver {
         }
         let response = match request.body(body).send() {
             Ok(response) => response,
-            Err(e) => return Answer::Later(None, format!("{}: {}", self.base, e.without_url())),
+            Err(e) => return Answer::Later(None, format!("{}: {}", self.shown, e.without_url())),
         };
         let status = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
-        let why = format!("{url} answers {status}");
+        let why = format!("{}/v1/{signal} answers {status}", self.shown);
         match status {
             s if s.is_success() => Answer::Taken,
             StatusCode::TOO_MANY_REQUESTS
@@ -82,7 +91,13 @@ impl Receiver {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => Answer::Later(seconds.map(Duration::from_secs), why),
             // Wrong headers or a wrong address are put right by the user; what waits is not lost until then.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Answer::Later(None, why),
+            s if s.is_redirection() => Answer::Later(None, why),
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::REQUEST_TIMEOUT => Answer::Later(None, why),
             _ => Answer::Refused(why),
         }
     }

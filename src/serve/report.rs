@@ -89,7 +89,14 @@ pub enum Event {
         /// What the system said.
         why: String,
     },
-    /// Telemetry could not be passed on; unless it says otherwise it waits in the queue.
+    /// Telemetry that is not passed on, for good.
+    ForwardLost {
+        /// How many requests since the last warning.
+        requests: u64,
+        /// Why the last of them.
+        why: String,
+    },
+    /// Telemetry could not be passed on yet; it waits in the queue.
     Forward {
         /// How often since the last warning.
         times: u64,
@@ -115,6 +122,7 @@ impl fmt::Display for Event {
                 write!(f, "reading on in the background failed ({times} times), and is tried again: {why}")
             }
             Event::Rejected { records, why } => write!(f, "{records} log records could not be read: {why}"),
+            Event::ForwardLost { requests, why } => write!(f, "{requests} requests are not passed on: {why}"),
             Event::Forward { times, why } => write!(f, "telemetry could not be passed on ({times} times): {why}"),
             Event::AcceptFailed { times, why } => write!(f, "connections cannot be taken ({times} times): {why}"),
         }
@@ -131,9 +139,10 @@ pub(super) enum Warning {
     Rejected,
     AcceptFailed,
     Forward,
+    ForwardLost,
 }
 
-const WARNINGS: [Warning; 7] = [
+const WARNINGS: [Warning; 8] = [
     Warning::Unauthorized,
     Warning::StoreFailed,
     Warning::Journaled,
@@ -141,6 +150,7 @@ const WARNINGS: [Warning; 7] = [
     Warning::Rejected,
     Warning::AcceptFailed,
     Warning::Forward,
+    Warning::ForwardLost,
 ];
 
 /// What has been counted since the last warning of a kind.
@@ -233,6 +243,7 @@ impl Inner {
             Warning::Rejected => Event::Rejected { records: count, why },
             Warning::AcceptFailed => Event::AcceptFailed { times: count, why },
             Warning::Forward => Event::Forward { times: count, why },
+            Warning::ForwardLost => Event::ForwardLost { requests: count, why },
         });
     }
 }

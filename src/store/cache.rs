@@ -63,6 +63,9 @@ pub trait Cache {
     /// All sealed months, in their order.
     fn seals(&self) -> anyhow::Result<Vec<Seal>>;
 
+    /// The months of which something sealed is stored, whether their seals are there or not.
+    fn sealed_periods(&self) -> anyhow::Result<Vec<BillingPeriod>>;
+
     /// What was sealed of a session, in the order of months.
     fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>>;
 

@@ -96,7 +96,7 @@ fn usage_on_an_invoice_is_counted_once_where_its_details_are_there() {
         notes.contains("acme: 140.000000000000 USD counted") && notes.contains("acme: 10.000000000000 EUR"),
         "{notes}"
     );
-    assert!(notes.contains("acme: 1000.000000000000 credits counted"), "{notes}");
+    assert!(notes.contains("acme: 1000.000000000000 credits (credit_pack) counted"), "{notes}");
     // Costs of two days of the month are a part of what the invoice has.
     let _ = import_fixture(&env, "costs.json").ok();
     assert_eq!(amounts(&env).len(), 6);

@@ -157,6 +157,9 @@ fn only_safe_receivers_are_taken() {
         let failed = env.run(&["serve", "--http", "127.0.0.1:0", "--grpc", "none", "--forward", url]).fails(1);
         assert!(failed.stderr.contains(said), "{failed}");
     }
+    let failed =
+        env.run(&["serve", "--http", "127.0.0.1:0", "--forward", "http://me:hidden@otel.example.com"]).fails(1);
+    assert!(!failed.stderr.contains("hidden"), "{failed}");
 }
 
 /// The real client, its telemetry and our costs at a receiver: the sum is the report's, and a restart says nothing twice.

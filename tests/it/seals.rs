@@ -193,6 +193,10 @@ fn a_seal_has_the_same_bytes_on_every_machine_and_any_flipped_bit_is_found() {
         }
     }
     drop(one.run(&["ledger", "verify"]).ok());
+    // Not a bit but all of it.
+    change("DROP TRIGGER seal_is_kept; DELETE FROM seal;").unwrap();
+    let gone = one.run(&["ledger", "verify"]).fails(1);
+    assert!(gone.stderr.contains("2026-08 has sealed lines and no seal"), "{gone}");
 }
 
 #[test]

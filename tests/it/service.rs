@@ -78,6 +78,21 @@ fn a_sink_that_cannot_start_gives_the_port_up() {
     }
 }
 
+/// Also one that cannot even read its settings, or its command line.
+#[test]
+fn settings_that_cannot_be_read_give_the_port_up() {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::write(env.home().join("config.toml"), "[sink]\nzz = 1\n").unwrap();
+    for (args, code, said) in [("", 1, "zz"), ("--no-such-option", 2, "no-such-option")] {
+        let [http, grpc] = sockets();
+        let failed = Output::of(activated(&env, &[&http, &grpc], args)).fails(code);
+        assert!(failed.stderr.contains(said), "{failed}");
+        let refused = TcpStream::connect(http.local_addr().unwrap()).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{args}");
+    }
+}
+
 #[test]
 #[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
 fn codex_is_not_held_up_by_a_sink_that_cannot_start() {
@@ -134,7 +149,16 @@ fn the_service_is_printed_installed_and_removed() {
     for part in ["ListenStream=127.0.0.1:5318", "ListenStream=127.0.0.1:4317", "serve", "Requires=codex-tally.socket"] {
         assert!(printed.contains(part), "{part}\n{printed}");
     }
-    assert!(printed.contains(&format!("\"--home\" \"{}\" serve", env.home().display())), "{printed}");
+    assert!(printed.contains(&format!("\"--home\" \"{}\" \"serve\"", env.home().display())), "{printed}");
+    assert!(printed.contains(&format!("Environment=\"CODEX_HOME={}\"", env.codex_home().display())), "{printed}");
+    let fleet =
+        ["service", "print", "--manager", "systemd", "--auth", "none", "--db", "sqlite:/srv/a.db", "--grpc", "none"];
+    let fleet = env.run(&fleet).ok().stdout;
+    assert!(
+        fleet.contains("\"--db\" \"sqlite:/srv/a.db\"") && fleet.contains("\"serve\" \"--auth\" \"none\""),
+        "{fleet}"
+    );
+    assert_eq!(fleet.matches("ListenStream").count(), 1, "{fleet}");
     let plist = env.run(&["service", "print", "--manager", "launchd", "--sync"]).ok().stdout;
     assert!(plist.contains("<string>sync</string>") && plist.contains("<integer>900</integer>"), "{plist}");
     // A service manager of the test's own, that tells what it was asked for.

@@ -90,6 +90,8 @@ pub struct Reconciliation {
     pub rows: Vec<Reconciled>,
     /// What must be known of them.
     pub notes: Vec<String>,
+    /// Observed responses of channels of which nothing is stored that could be compared.
+    pub left_out: i64,
 }
 
 /// One side's comparison in the making.
@@ -117,6 +119,7 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
         made.notes
             .push(format!("{plans} charges are of ChatGPT usage in money, which no list has a price of: not compared"));
     }
+    let (has_api, has_credits) = (!usage.is_empty() || !money.is_empty(), !credits.is_empty());
     let mut explained = None;
     if !usage.is_empty() {
         let dims = Dims::of(&usage, plan);
@@ -136,6 +139,7 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
     if !credits.is_empty() {
         side.credits(bill, &credits, &mut made);
     }
+    side.left_out(has_api, has_credits, &mut made);
     side.not_compared(&mut made.notes);
     let mut said = BTreeSet::new();
     made.notes.retain(|note| said.insert(note.clone()));
@@ -338,6 +342,18 @@ impl Side<'_> {
     }
 
     /// Usage of which nothing says how it is billed is on neither side.
+    /// Usage of a channel of which no bill is stored: that the rest is equal says nothing of it.
+    fn left_out(&self, has_api: bool, has_credits: bool, made: &mut Reconciliation) {
+        for (channel, has) in [(Channel::Api, has_api), (Channel::Chatgpt, has_credits)] {
+            let responses: i64 = self.observed.month(channel).map(|(_, row)| row.responses).sum();
+            if !has && responses > 0 {
+                made.left_out += responses;
+                let text = "responses have no bill or export to be compared with";
+                made.notes.push(format!("{}: {responses} {text}", channel.name()));
+            }
+        }
+    }
+
     fn not_compared(&self, notes: &mut Vec<String>) {
         let unknown: i64 = self.observed.month(Channel::Unknown).map(|(_, row)| row.responses).sum();
         if unknown > 0 {

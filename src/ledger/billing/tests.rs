@@ -163,6 +163,52 @@ fn a_seat_with_a_name_is_its_users_or_idle() {
     assert_eq!((workspaces[0].seats, workspaces[0].idle_seats), (Some(Pico(4 * UNIT)), Pico(3 * UNIT)));
 }
 
+/// Rows of seats of one account are one lot of seats: some were returned, some came later, all last for months.
+#[test]
+fn seats_are_there_in_each_month_and_idle_once() {
+    let mut observed = Observed::new(month());
+    observed.insert(day(2), observed_row("a", "ann", Channel::Chatgpt, UNIT));
+    let seat = |row: u64, n: i128, pico: i128, days: (u32, u32)| Charge {
+        money: usd(pico),
+        quantity: Some(Quantity { pico: Pico(n * UNIT), unit: "seats".into() }),
+        ..charge(BillingSource::Invoice, ChargeKind::Seat, row, day(days.0), day(days.1))
+    };
+    let of = |charges: Vec<Charge>| {
+        let bill = bill(charges);
+        with_plan(None, &BTreeMap::new(), |plan| {
+            let all = allocate(&bill, &observed, plan);
+            let workspace = workspaces(&bill, &all, &observed, plan).remove(0);
+            let mut sums: BTreeMap<&'static str, i128> = BTreeMap::new();
+            for share in all.iter().flat_map(|one| &one.shares) {
+                *sums.entry(share.class.name()).or_default() += share.money.as_ref().map_or(0, |m| m.pico.0);
+            }
+            (sums, workspace.seats.map(|seats| seats.0 / UNIT), workspace.idle_seats.0 / UNIT)
+        })
+    };
+    let returned = of(vec![seat(1, 10, 250, (1, 30)), seat(2, -5, -125, (1, 30))]);
+    assert_eq!(returned, (BTreeMap::from([("allocated", 25), ("idle", 100)]), Some(5), 4));
+    let later = of(vec![seat(1, 2, 50, (1, 30)), seat(2, 1, 25, (1, 30)), seat(3, 1, 25, (20, 30))]);
+    assert_eq!(later, (BTreeMap::from([("allocated", 25), ("idle", 75)]), Some(4), 3));
+    let renewed = of(vec![seat(1, 4, 100, (1, 15)), seat(2, 4, 100, (16, 30))]);
+    assert_eq!(renewed, (BTreeMap::from([("allocated", 50), ("idle", 150)]), Some(4), 3), "the same seats, not eight");
+    let mut year = seat(1, 12, 0, (1, 30));
+    (year.start, year.end) = (month().first_day().start(), Timestamp(year.start.0 + 360 * 86_400_000_000_000));
+    let (_, seats, idle) = of(vec![year]);
+    assert_eq!((seats, idle), (Some(12), 11), "a seat is there in each of its months");
+}
+
+#[test]
+fn who_used_only_what_the_plan_includes_sat_on_her_seat() {
+    let mut row = charge(BillingSource::Workspace, ChargeKind::Usage, 1, day(3), day(3));
+    (row.email, row.credits, row.requests) = (Some("zoe".into()), Some(Pico(0)), Some(9));
+    let mut seat = charge(BillingSource::Invoice, ChargeKind::Seat, 2, day(1), day(30));
+    (seat.email, seat.money) = (Some("zoe".into()), usd(25));
+    let bill = bill(vec![row, seat]);
+    let all = with_plan(None, &BTreeMap::new(), |plan| allocate(&bill, &Observed::new(month()), plan));
+    let of_seat = all.iter().find(|one| one.charge.kind == ChargeKind::Seat).unwrap();
+    assert_eq!(brief(&of_seat.shares), [("not_observed", "unattributed", "zoe", 25)]);
+}
+
 #[test]
 fn fixed_weights_are_those_of_the_configuration() {
     let mut cost = charge(BillingSource::Costs, ChargeKind::Usage, 1, day(1), day(1));

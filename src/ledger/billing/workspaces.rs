@@ -14,10 +14,9 @@ pub fn workspaces(bill: &Bill, all: &[Allocated], observed: &Observed, plan: &Pl
         let workspace = made.entry(&charge.account).or_default();
         workspace.account.clone_from(&charge.account);
         let is_seat = charge.kind == ChargeKind::Seat;
-        // A seat with a name is one, whether its row has a quantity or not.
-        let named = || plan.user(charge).map(|_| SEAT);
-        let seats = charge.quantity.as_ref().map(|quantity| quantity.pico.0).or_else(named);
-        if let Some(seats) = seats.filter(|_| is_seat) {
+        // A seat with a name is one, whether its row has a quantity or not. Those without are counted together below.
+        if is_seat && plan.user(charge).is_some() {
+            let seats = charge.quantity.as_ref().map_or(SEAT, |quantity| quantity.pico.0);
             workspace.seats.get_or_insert_default().0 += seats;
         }
         for share in &one.shares {
@@ -41,8 +40,11 @@ pub fn workspaces(bill: &Bill, all: &[Allocated], observed: &Observed, plan: &Pl
         for team in seats.not_observed(&workspace.account, plan) {
             workspace.teams.entry(team).or_default().users_not_observed += 1;
         }
-        let charges = all.iter().map(|one| &one.charge).filter(|charge| charge.account == workspace.account);
-        workspace.idle_seats = Pico(charges.map(|charge| seats.idle(charge, plan)).sum());
+        if let Some(bought) = seats.bought(&workspace.account) {
+            workspace.seats.get_or_insert_default().0 += bought;
+        }
+        let charges = all.iter().map(|one| &one.charge);
+        workspace.idle_seats = Pico(seats.idle(&workspace.account, charges, plan));
         workspace.teams.retain(|_, team| *team != WorkspaceTeam::default());
     }
     made.into_values().collect()

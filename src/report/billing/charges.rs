@@ -1,6 +1,6 @@
 //! Stored charges, and the files that they are from.
 
-use crate::model::{Bill, BillingFile, Charge, Standing, Timestamp};
+use crate::model::{Bill, BillingFile, BillingPeriod, Charge, Standing, Timestamp};
 use crate::report::listing::{Heading, text};
 use crate::report::{Cell, Kind, Listing, Range};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub fn charges(bill: &Bill, range: Range) -> Listing {
     for (charge, standing) in &all {
         listing.add(row(charge, standing));
     }
-    listing.notes = sums(bill);
+    listing.notes = sums(bill, month(range));
     let rounded = bill.counted().filter(|c| c.money.as_ref().is_some_and(|money| money.written.is_some())).count();
     if rounded > 0 {
         listing.notes.push(format!("{rounded} amounts have more than 12 digits in their file and were rounded to 12"));
@@ -99,28 +99,47 @@ fn moment(time: Timestamp, before: i64) -> String {
     if is_day { Timestamp(time.0 - before).day().to_string() } else { time.to_rfc3339() }
 }
 
-/// What is counted by account and unit, and what usage invoices say beside it. Units are never added.
-fn sums(bill: &Bill) -> Vec<String> {
-    let mut sums: BTreeMap<(&str, &str), i128> = BTreeMap::new();
-    let mut beside: BTreeMap<(&str, &str), i128> = BTreeMap::new();
+/// The month that a range is.
+fn month(range: Range) -> Option<BillingPeriod> {
+    let period = range.since?.period();
+    (range.since == Some(period.first_day()) && range.until == Some(period.last_day())).then_some(period)
+}
+
+/// What is counted by account and unit, and what usage invoices say beside it. Units are never added, nor are credits that were
+/// bought to those that were used. Of a row of several months a month has its part.
+fn sums(bill: &Bill, month: Option<BillingPeriod>) -> Vec<String> {
+    let mut sums: BTreeMap<(String, String), i128> = BTreeMap::new();
+    let mut beside: BTreeMap<(String, String), i128> = BTreeMap::new();
+    let mut longer = 0;
     for (charge, standing) in &bill.charges {
         let to = match standing {
             Standing::Counted => &mut sums,
             Standing::Detailed(_) => &mut beside,
             Standing::Tokens | Standing::Superseded(_) => continue,
         };
-        if let Some(money) = &charge.money {
-            *to.entry((&charge.account, money.currency.code())).or_default() += money.pico.0;
+        let Some(part) = month.map_or_else(|| Some(charge.clone()), |month| charge.part(month)) else { continue };
+        longer += usize::from(part != *charge);
+        if let Some(money) = &part.money {
+            *to.entry((part.account.clone(), money.currency.code().to_string())).or_default() += money.pico.0;
         }
-        if let Some(credits) = charge.credits {
-            *to.entry((&charge.account, "credits")).or_default() += credits.0;
+        if let Some(credits) = part.credits {
+            *to.entry((part.account.clone(), format!("credits ({})", part.kind.name()))).or_default() += credits.0;
         }
     }
-    let line = |((account, unit), pico): (&(&str, &str), &i128), what: &str| {
+    let line = |((account, unit), pico): (&(String, String), &i128), what: &str| {
         format!("{account}: {} {unit} {what}", crate::model::format_pico(*pico))
     };
-    let counted = sums.iter().map(|sum| line(sum, "counted"));
-    counted.chain(beside.iter().map(|sum| line(sum, "of usage that is counted from another source"))).collect()
+    let counted = match month {
+        Some(month) => format!("counted in {month}"),
+        None => "counted".to_string(),
+    };
+    let lines = sums.iter().map(|sum| line(sum, &counted));
+    let parts =
+        (longer > 0).then(|| format!("{longer} rows are of several months: of these the month has its part, by days"));
+    lines
+        .chain(beside.iter().map(|sum| line(sum, "of usage that is counted from another source")))
+        .chain(parts)
+        .collect()
 }
 
 const FILES: [Heading; 10] = [

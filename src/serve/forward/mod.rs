@@ -139,7 +139,7 @@ impl Sender {
                     }
                     Delivery::Never(why) => {
                         self.reporter.count(|stats| stats.not_forwarded += 1);
-                        self.reporter.warn(Warning::Forward, 1, &format!("refused for ever, dropped: {why}"));
+                        self.reporter.warn(Warning::ForwardLost, 1, &format!("refused for ever, dropped: {why}"));
                         self.queue.remove(&name);
                         continue;
                     }

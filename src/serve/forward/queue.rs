@@ -97,7 +97,7 @@ impl Queue {
         }
         drop(inner);
         self.0.reporter.count(|stats| stats.not_forwarded += 1);
-        self.0.reporter.warn(Warning::Forward, 1, "a request was not queued: the queue is full or cannot be written");
+        self.0.reporter.warn(Warning::ForwardLost, 1, "the queue is full or cannot be written");
         false
     }
 

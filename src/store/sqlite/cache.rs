@@ -160,6 +160,10 @@ impl Cache for SqliteStore {
         self.read_seals()
     }
 
+    fn sealed_periods(&self) -> anyhow::Result<Vec<BillingPeriod>> {
+        self.read_sealed_periods()
+    }
+
     fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
         self.read_sealed_of(session)
     }

@@ -18,6 +18,16 @@ impl SqliteStore {
         Ok(seals)
     }
 
+    pub(super) fn read_sealed_periods(&self) -> anyhow::Result<Vec<BillingPeriod>> {
+        let mut statement = self.db.prepare_cached("SELECT DISTINCT period FROM sealed_session ORDER BY period")?;
+        let mut found = statement.query([])?;
+        let mut periods = Vec::new();
+        while let Some(row) = found.next()? {
+            periods.push(period_of(row, 0)?);
+        }
+        Ok(periods)
+    }
+
     pub(super) fn read_sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
         let sql = "SELECT session_id, period, part, lines FROM sealed_session WHERE session_id = ?1 ORDER BY period";
         let mut statement = self.db.prepare_cached(sql)?;
