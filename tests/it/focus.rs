@@ -581,3 +581,57 @@ fn what_was_billed_is_in_the_rows_to_the_last_unit() {
     let accounts: BTreeSet<_> = all.iter().map(|row| row["BillingAccountId"].as_str()).collect();
     assert_eq!(accounts, BTreeSet::from(["acme", "openai-api"]), "the API has two accounts: none is chosen");
 }
+
+/// Usage of three days, and charges of some days on several invoices: what each is billed, and which usage it covers.
+#[test]
+fn rows_of_each_invoice_add_up_to_it_and_are_of_its_days() {
+    const HEAD: &str = "invoice,line,kind,from,to,account,channel,description,quantity,unit,amount,currency,credits\n";
+    let charge = |invoice: &str, line: u8, kind: &str, days: [u8; 2], amount: &str| {
+        let [from, to] = days;
+        format!("{invoice},{line},{kind},2026-11-{from:02},2026-11-{to:02},org-acme,api,of {invoice},,,{amount},USD,\n")
+    };
+    let halves = charge("INV-1", 1, "usage", [1, 15], "0.688") + &charge("INV-2", 1, "usage", [16, 30], "0.195");
+    let first_half = charge("INV-1", 1, "usage", [1, 15], "0.688");
+    let nested = charge("INV-1", 1, "usage", [1, 30], "0.5") + &charge("INV-2", 1, "usage", [6, 6], "0.07");
+    let less = charge("INV-1", 1, "usage", [1, 30], "0.5") + &charge("INV-2", 1, "discount", [1, 15], "-0.01");
+    let cases: [(String, &[(&str, i128)], [&str; 3]); 4] = [
+        (halves, &[("INV-1", 688), ("INV-2", 195)], ["INV-1", "INV-1", "INV-2"]),
+        (first_half, &[("INV-1", 688)], ["INV-1", "INV-1", ""]),
+        (nested, &[("INV-1", 500), ("INV-2", 70)], ["INV-1", "INV-1", "INV-1"]),
+        (less, &[("INV-1", 500), ("INV-2", -10)], ["INV-1", "INV-1", "INV-1"]),
+    ];
+    let days = ["2026-11-06", "2026-11-14", "2026-11-29"];
+    for (charges, invoices, covered) in cases {
+        let env = TestEnv::new().billed_by_the_api();
+        for (n, day) in days.into_iter().enumerate() {
+            respond(&env, n as u64 + 1, &day[5..], 1_000 * (n as u64 + 2));
+        }
+        std::fs::write(env.work().join("invoices.csv"), format!("{HEAD}{charges}")).unwrap();
+        let _ = env.run(&["billing", "import", "invoices.csv"]).ok();
+        let all = rows(&export(&env, "2026-11", &[]));
+        check(&all, "2026-11");
+        let billed: BTreeMap<&str, i128> = all.iter().fold(BTreeMap::new(), |mut sums, row| {
+            *sums.entry(row["InvoiceId"].as_str()).or_default() += number(row, "BilledCost").unwrap();
+            sums
+        });
+        let named: Vec<_> = billed.into_iter().filter(|(id, sum)| !id.is_empty() || *sum != 0).collect();
+        let expected: Vec<_> = invoices.iter().map(|(id, thousandths)| (*id, thousandths * 1_000_000_000)).collect();
+        assert_eq!(named, expected, "{charges}");
+        let usage = |day: &str| {
+            let mut of =
+                all.iter().filter(|row| row["x_CostBasis"] == "list" && row["ChargePeriodStart"].starts_with(day));
+            let first = of.next().unwrap();
+            assert!(of.all(|row| row["InvoiceId"] == first["InvoiceId"]), "{charges}");
+            first
+        };
+        for (day, invoice) in days.into_iter().zip(covered) {
+            let row = usage(day);
+            assert_eq!(row["InvoiceId"], invoice, "{day}: {charges}");
+            let basis = if invoice.is_empty() { "" } else { "allocated" };
+            assert_eq!(row["x_BilledCostBasis"], basis, "{day}: {charges}");
+            if invoice.is_empty() {
+                assert_eq!((number(row, "BilledCost"), &row["EffectiveCost"]), (Some(0), &row["ContractedCost"]));
+            }
+        }
+    }
+}
