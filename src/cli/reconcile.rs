@@ -64,6 +64,6 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         out::talk(&format!("{findings} of {} comparisons differ by more than the tolerance", made.rows.len()));
     }
     // Nothing to compare with is no agreement.
-    let is_equal = findings == 0 && !made.rows.is_empty();
+    let is_equal = findings == 0 && made.unlike == 0 && !made.rows.is_empty();
     Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

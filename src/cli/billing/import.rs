@@ -97,6 +97,7 @@ pub(super) fn import(store: &mut SqliteStore, name: &str, bytes: &[u8], how: &Ho
         rows: made.charges.len() as u64,
         covers: made.covers,
         whole: how.whole,
+        part: how.part,
         ignored: made.ignored,
     };
     let gone = if how.whole { missing.len() } else { 0 };

@@ -46,6 +46,7 @@ pub fn charges(bill: &Bill, range: Range) -> Listing {
         listing.add(row(charge, standing));
     }
     listing.notes = sums(bill);
+    listing.notes.extend(bill.unlike.iter().map(ToString::to_string));
     let rounded = bill.counted().filter(|c| c.money.as_ref().is_some_and(|money| money.written.is_some())).count();
     if rounded > 0 {
         listing.notes.push(format!("{rounded} amounts have more than 12 digits in their file and were rounded to 12"));
@@ -112,7 +113,7 @@ fn sums(bill: &Bill) -> Vec<String> {
         if let Some(money) = &charge.money {
             *to.entry((&charge.account, money.currency.code())).or_default() += money.pico.0;
         }
-        if let Some(credits) = charge.credits {
+        if let Some(credits) = charge.credits.filter(|_| !bill.tells_credits_again(charge)) {
             *to.entry((&charge.account, "credits")).or_default() += credits.0;
         }
     }
