@@ -136,3 +136,54 @@ fn invoices_whose_times_overlap_do_not_drop_what_both_have() {
     };
     assert_eq!((in_month("2026-10"), in_month("2026-11")), (2, 1));
 }
+
+#[test]
+fn parts_may_have_rows_of_other_days() {
+    let env = TestEnv::new();
+    let of = |project, usd, on| costs((1..=31).map(|day| (day, (day == on).then_some((project, usd)))));
+    let _ = import(&env, "a.jsonl", of("proj_a", "1", 14).as_bytes(), &["--part"]).ok();
+    let _ = import(&env, "b.jsonl", of("proj_b", "2", 6).as_bytes(), &["--part"]).ok();
+    assert_eq!(standing(&env, "counted", &["project"]), ["proj_b", "proj_a"]);
+    // The same time in other lengths is no part.
+    let hours =
+        of("proj_c", "3", 14).replace(&(OCTOBER + 14 * DAY).to_string(), &(OCTOBER + 14 * DAY - 3600).to_string());
+    let refused = import(&env, "c.jsonl", hours.as_bytes(), &["--part"]).fails(1).stderr;
+    assert!(refused.contains("buckets of other lengths overlap (2026-10-14T00:00:00.000Z to 2026-10-15"), "{refused}");
+}
+
+#[test]
+fn a_whole_file_without_rows_is_refused_since_nothing_says_of_what_it_is() {
+    let env = TestEnv::new();
+    let _ = import(&env, "a.jsonl", costs(october(14)).as_bytes(), &[]).ok();
+    let none = costs((1..=31).map(|day| (day, None)));
+    let refused = import(&env, "none.jsonl", none.as_bytes(), &["--whole"]).fails(1).stderr;
+    assert!(refused.contains("does not say what it is of") && refused.contains("billing fetch"), "{refused}");
+    assert_eq!(
+        env.run(&["billing", "list", "--files", "--format", "json"]).ok().json()["rows"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn an_invoice_is_of_one_account_also_when_it_is_corrected() {
+    let env = TestEnv::new();
+    let head = "invoice,line,kind,from,to,amount,currency\n";
+    let first = format!("{head}INV-9,1,usage,2026-10-01,2026-10-31,100.00,USD\n");
+    let corrected = format!("{first}INV-9,2,seat,2026-10-01,2026-10-31,25.00,USD\n");
+    let _ = import(&env, "c1.csv", first.as_bytes(), &[]).ok();
+    for args in [&[][..], &["--whole"], &["--part"]] {
+        let refused = import(&env, "c2.csv", corrected.as_bytes(), args).fails(1).stderr;
+        assert!(refused.contains("invoice INV-9 is stored for the account openai"), "{refused}");
+        assert!(refused.contains("--account openai") && refused.contains("billing remove"), "{refused}");
+    }
+    let _ = import(&env, "c2.csv", corrected.as_bytes(), &["--account", "openai"]).ok();
+    assert_eq!(
+        standing(&env, "counted", &["account", "amount"]),
+        ["openai 100.000000000000", "openai 25.000000000000"]
+    );
+    // Further lines of another account are a part of it.
+    let seats = format!("{head}INV-9,3,seat,2026-10-01,2026-10-31,5.00,USD\n");
+    assert!(import(&env, "c3.csv", seats.as_bytes(), &[]).fails(1).stderr.contains("of chatgpt: both would count"));
+    let _ = import(&env, "c3.csv", seats.as_bytes(), &["--part"]).ok();
+    assert_eq!(standing(&env, "counted", &["account"]).len(), 3);
+}
