@@ -68,6 +68,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         out::talk(&format!("{findings} of {} comparisons differ by more than the tolerance", made.rows.len()));
     }
     // Nothing to compare with is no agreement.
-    let is_equal = findings == 0 && !made.rows.is_empty() && made.left_out == 0;
+    let is_whole = !made.rows.is_empty() && made.left_out == 0;
+    let is_equal = is_whole && findings == 0 && made.unlike == 0;
     Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

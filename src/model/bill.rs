@@ -1,12 +1,10 @@
 //! Which of the stored charges stand: a later file's word on the same thing replaces the earlier one, and nothing is counted
 //! twice because two sources tell of it.
 
-use super::{BillingPeriod, BillingSource, Charge, ChargeId, ChargeKind, Timestamp};
+use super::details::{Details, covers_all, unlike};
+use super::{BillingPeriod, BillingSource, Charge, ChargeId, Origin, Timestamp, Unlike};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// A time: its first moment, and the first behind it.
-type Span = (Timestamp, Timestamp);
 
 /// What a file tells of: all of an account's rows of a time, or of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,16 +30,6 @@ impl Covered {
     }
 }
 
-/// Whether files tell of all of a time.
-fn covers_all(files: &[BillingFile], of: &Covered) -> bool {
-    let same = |c: &&Covered| (c.source, &c.account, &c.invoice) == (of.source, &of.account, &of.invoice);
-    let mut spans: Vec<Span> =
-        files.iter().flat_map(|file| &file.covers).filter(same).map(|c| (c.start, c.end)).collect();
-    spans.sort();
-    let reached = spans.into_iter().fold(of.start, |to, (start, end)| if start <= to { to.max(end) } else { to });
-    reached >= of.end
-}
-
 /// A file that was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillingFile {
@@ -57,6 +45,9 @@ pub struct BillingFile {
     pub covers: Vec<Covered>,
     /// It has all that there is of what it tells of: what earlier files have more of that no longer stands.
     pub whole: bool,
+    /// It was imported as a part: other files have more of what it tells of.
+    #[serde(default)]
+    pub part: bool,
     /// Fields that were not read, with how often each is there.
     pub ignored: BTreeMap<String, u64>,
 }
@@ -94,10 +85,15 @@ pub struct Bill {
     pub charges: Vec<(Charge, Standing)>,
     /// What the files tell of.
     pub covers: Vec<Covered>,
+    /// Usage on invoices that is counted from other sources, where these say something else.
+    pub unlike: Vec<Unlike>,
+    /// Rows of invoices whose money counts, but whose credits are counted from another source.
+    told_elsewhere: HashSet<Origin>,
 }
 
 impl Bill {
-    /// Decides on all charges of some time. `files` are all of the store in the order in which they were imported.
+    /// Decides on all charges of some time. `files` are all of the store in the order in which they were imported. Of each sum
+    /// on an invoice, all details must be among the charges: see [`Bill::reach`].
     pub fn new(files: &[BillingFile], mut charges: Vec<Charge>) -> Self {
         let age: HashMap<&str, usize> = files.iter().enumerate().map(|(n, file)| (file.sha256.as_str(), n)).collect();
         let file_of = |charge: &Charge| age.get(charge.origin.file.as_str()).copied().unwrap_or(0);
@@ -126,39 +122,68 @@ impl Bill {
             })
             .collect();
         let covers = files.iter().flat_map(|file| file.covers.iter().cloned()).collect();
-        let mut bill = Bill { charges: charges.into_iter().zip(standing).collect(), covers };
+        let charges = charges.into_iter().zip(standing).collect();
+        let mut bill = Bill { charges, covers, ..Bill::default() };
         bill.find_details(files);
         bill
+    }
+
+    /// A time with all of the sums on invoices that some charges of it are. What a sum's details are decides whether it counts,
+    /// in each month that it has a part in.
+    pub fn reach(charges: &[Charge], time: (Timestamp, Timestamp)) -> (Timestamp, Timestamp) {
+        let sums = charges.iter().filter(|charge| Details::of(charge).is_some());
+        sums.fold(time, |(from, to), sum| (from.min(sum.start), to.max(sum.end)))
+    }
+
+    /// What of it is of a time.
+    pub fn within(mut self, (from, to): (Timestamp, Timestamp)) -> Self {
+        self.charges.retain(|(charge, _)| charge.start < to && from < charge.end);
+        self.unlike.retain(|unlike| unlike.start < to && from < unlike.end);
+        self
     }
 
     /// Usage on an invoice is the sum of what the Costs API or the workspace's export has day by day. Only one of the two is
     /// counted: the details if they are there for all of its time, since they have days, projects, keys and users.
     fn find_details(&mut self, files: &[BillingFile]) {
-        let is_sum = |c: &Charge| c.source == BillingSource::Invoice && c.kind == ChargeKind::Usage;
-        for i in 0..self.charges.len() {
-            let (sum, standing) = &self.charges[i];
-            if *standing != Standing::Counted || !is_sum(sum) {
-                continue;
-            }
-            let source = if sum.money.is_some() { BillingSource::Costs } else { BillingSource::Workspace };
-            let of = Covered {
-                source,
-                account: sum.account.clone(),
-                invoice: String::new(),
-                start: sum.start,
-                end: sum.end,
-            };
-            // Decided by what files tell of, not by the rows at hand: these may be of one month, and the row of many.
-            if covers_all(files, &of) {
-                self.charges[i].1 = Standing::Detailed(source);
-                continue;
-            }
-            for (charge, standing) in &mut self.charges {
-                if *standing == Standing::Counted && of.has(charge) {
-                    *standing = Standing::Detailed(BillingSource::Invoice);
-                }
+        let counted = self.charges.iter().enumerate().filter(|(_, (_, standing))| *standing == Standing::Counted);
+        let sums = counted.filter_map(|(i, (charge, _))| Some((i, Details::of(charge)?)));
+        // Decided by what files tell of, since days may have no row.
+        let is_whole = |of: &Details| covers_all(files, &of.time) && of.is_possible(&self.charges);
+        let (mut whole, partly): (Vec<_>, Vec<_>) = sums.partition(|(_, of)| is_whole(of));
+        partly.iter().for_each(|(_, of)| self.count_instead(of));
+        // A sum whose details are partly counted by another sum counts as well, and so on.
+        loop {
+            let of_sum = Standing::Detailed(BillingSource::Invoice);
+            let is_taken =
+                |of: &Details| self.charges.iter().any(|(charge, standing)| *standing == of_sum && of.has(charge));
+            let Some(at) = whole.iter().position(|(_, of)| is_taken(of)) else { break };
+            let (_, of) = whole.remove(at);
+            self.count_instead(&of);
+        }
+        for (i, of) in &whole {
+            let (sum, standing) = &mut self.charges[*i];
+            // No export has the money of ChatGPT usage.
+            if of.time.source == BillingSource::Workspace && sum.money.is_some() {
+                self.told_elsewhere.insert(sum.origin.clone());
+            } else {
+                *standing = Standing::Detailed(of.time.source);
             }
         }
+        self.unlike = unlike(&self.charges, &whole);
+    }
+
+    /// Counts a sum instead of its details.
+    fn count_instead(&mut self, of: &Details) {
+        for (charge, standing) in &mut self.charges {
+            if *standing == Standing::Counted && of.has(charge) {
+                *standing = Standing::Detailed(BillingSource::Invoice);
+            }
+        }
+    }
+
+    /// Whether a charge's credits are counted from another source, though its money counts.
+    pub fn tells_credits_again(&self, charge: &Charge) -> bool {
+        self.told_elsewhere.contains(&charge.origin)
     }
 
     /// The charges whose amounts are the bill.

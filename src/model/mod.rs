@@ -7,6 +7,7 @@ mod booked;
 mod charge;
 mod content;
 mod currency;
+mod details;
 mod fact;
 mod ids;
 mod line;
@@ -31,6 +32,7 @@ pub use booked::{Booked, BookedDetail, BookedPrice, Posting, Seal, SealedSession
 pub use charge::{BillingSource, Charge, ChargeId, ChargeKind, Currency, Money, Origin, Quantity};
 pub use content::{Capture, Content, ContentKind};
 pub use currency::{Conversion, Converted, Rate, Rates, USD};
+pub use details::Unlike;
 pub use fact::{
     Cost, Coverage, Evidence, Outcome, ResponseFact, SessionFact, ThreadFact, ToolCallFact, TurnCostFact, TurnFact,
     Unmetered,

@@ -18,6 +18,14 @@ pub trait Bills {
 
     /// The same, each with its standing.
     fn bill(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Bill> {
-        Ok(Bill::new(&self.billing_files()?, self.charges(span)?))
+        let mut wide = span;
+        loop {
+            let charges = self.charges(wide)?;
+            let reach = Bill::reach(&charges, wide);
+            if reach == wide {
+                return Ok(Bill::new(&self.billing_files()?, charges).within(span));
+            }
+            wide = reach;
+        }
     }
 }

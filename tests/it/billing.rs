@@ -3,6 +3,7 @@
 #[cfg(feature = "remote")]
 mod fetch;
 mod months;
+mod once;
 
 use crate::support::env::Output;
 use crate::support::{TestEnv, fixture};
@@ -116,12 +117,14 @@ fn usage_on_an_invoice_is_counted_once_where_its_details_are_there() {
     let both = "invoice,line,kind,from,to,account,amount,currency\nI-2,1,usage,2026-10-31,2026-11-30,org-acme,1,USD\n";
     let _ = import(&env, "both.csv", both.as_bytes(), &[]).ok();
     assert_eq!(standing(&env, "detailed", &["source"]).iter().filter(|source| *source == "costs").count(), 4);
+    // And the other invoice's row, whose details are counted by this one, is no longer told by them.
+    assert_eq!(standing(&env, "detailed", &["source", "superseded_by"]), ["costs invoice"; 4]);
     let october = env.run(&["billing", "list", "-p", "2026-10", "--format", "json"]).ok().json();
     let _ = import(
         &env,
         "more.jsonl",
         (bucket(1_793_404_800, 1_793_491_200) + &bucket(1_793_664_000, 1_793_750_400)).as_bytes(),
-        &["--part"],
+        &[],
     )
     .ok();
     let later = env.run(&["billing", "list", "-p", "2026-10", "--format", "json"]).ok().json();

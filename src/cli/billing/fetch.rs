@@ -4,7 +4,7 @@ use super::import::{How, import};
 use super::{Context, out};
 use crate::cli::context::{today, write_file};
 use crate::cli::report::{day, period};
-use crate::model::Day;
+use crate::model::{BillingSource, Day};
 use crate::remote::{Ask, Key, fetch_pages};
 use crate::store::spool::create_private_dir;
 use anyhow::{Context as _, bail};
@@ -93,7 +93,13 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
     let name = path.file_name().unwrap_or(path.as_os_str()).display().to_string();
     // Nothing was left out of it, so it is all that there is of these days.
     let how = How { account: args.account.clone(), whole: true, part: false };
-    let said = import(&mut context.open()?, &name, &pages, &how);
+    let source = match command {
+        Command::Usage(_) => BillingSource::Usage,
+        Command::Costs(_) => BillingSource::Costs,
+        Command::Workspace(_) => BillingSource::Workspace,
+    };
+    let asked = (source, (since.start(), until.next().start()));
+    let said = import(&mut context.open()?, &name, &pages, &how, Some(asked));
     let said = said.with_context(|| format!("{} was written, but not imported", path.display()))?;
     out::talk(&format!("{}: {said}", path.display()));
     Ok(ExitCode::SUCCESS)

@@ -23,7 +23,7 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
             pool.not_observed;
     }
     let seats = Seats::of(bill, observed, plan);
-    let spread = |(charge, method): (Charge, Method)| {
+    let spread = |(mut charge, method): (Charge, Method)| {
         let weights = match method {
             Method::Fixed => fixed(plan),
             Method::Seats => seats.weights(&charge, plan),
@@ -39,6 +39,10 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
                 }
             }
         };
+        // What was drawn is told by another source; here it was only what the money is spread by.
+        if bill.tells_credits_again(&charge) {
+            charge.credits = None;
+        }
         let shares = shares(&charge, method, weights, plan);
         Allocated { charge, shares }
     };

@@ -92,6 +92,8 @@ pub struct Reconciliation {
     pub notes: Vec<String>,
     /// Observed responses of channels of which nothing is stored that could be compared.
     pub left_out: i64,
+    /// How often invoices and what is counted instead of their usage differ.
+    pub unlike: usize,
 }
 
 /// One side's comparison in the making.
@@ -106,6 +108,8 @@ struct Side<'a> {
 pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplift_percent: u8) -> Reconciliation {
     let side = Side { observed, plan, uplift: region_uplift_percent.into() };
     let mut made = Reconciliation::default();
+    made.unlike = bill.unlike.len();
+    made.notes.extend(bill.unlike.iter().map(ToString::to_string));
     let usage: Vec<Charge> = bill.tokens_in(observed.period()).collect();
     let (mut money, mut credits, mut plans) = (Vec::new(), Vec::new(), 0);
     for charge in bill.counted_in(observed.period()).filter(|charge| charge.kind == ChargeKind::Usage) {

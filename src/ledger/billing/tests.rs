@@ -72,6 +72,7 @@ fn file(charges: &[Charge]) -> BillingFile {
         rows: charges.len() as u64,
         covers: Vec::new(),
         whole: false,
+        part: false,
         ignored: BTreeMap::new(),
     }
 }

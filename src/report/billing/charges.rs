@@ -46,6 +46,7 @@ pub fn charges(bill: &Bill, range: Range) -> Listing {
         listing.add(row(charge, standing));
     }
     listing.notes = sums(bill, month(range));
+    listing.notes.extend(bill.unlike.iter().map(ToString::to_string));
     let rounded = bill.counted().filter(|c| c.money.as_ref().is_some_and(|money| money.written.is_some())).count();
     if rounded > 0 {
         listing.notes.push(format!("{rounded} amounts have more than 12 digits in their file and were rounded to 12"));
@@ -122,7 +123,7 @@ fn sums(bill: &Bill, month: Option<BillingPeriod>) -> Vec<String> {
         if let Some(money) = &part.money {
             *to.entry((part.account.clone(), money.currency.code().to_string())).or_default() += money.pico.0;
         }
-        if let Some(credits) = part.credits {
+        if let Some(credits) = part.credits.filter(|_| !bill.tells_credits_again(charge)) {
             *to.entry((part.account.clone(), format!("credits ({})", part.kind.name()))).or_default() += credits.0;
         }
     }

@@ -270,3 +270,19 @@ fn keys_come_from_private_places_and_go_to_one_origin() {
             .contains("more than 400 days")
     );
 }
+
+#[test]
+fn an_answer_without_rows_takes_back_what_was_stored_of_its_days() {
+    let api = Api::start(|request, before| {
+        if before == 0 { costs(request) } else { ok(&json!({"object": "page", "data": [], "has_more": false})) }
+    });
+    let env = api.env();
+    let _ = fetch(&env, &["costs", "--since", "2026-11-01", "--until", "2026-11-02", "--account", "acme"]).ok();
+    assert_eq!(standing(&env, "counted", &["account"]), ["acme"; 2]);
+    let said = fetch(&env, &["costs", "--since", "2026-11-02", "--until", "2026-11-02"]).ok().stderr;
+    assert!(said.contains("1 rows of earlier files are not in it and no longer count"), "{said}");
+    assert_eq!(standing(&env, "counted", &["from"]), ["2026-11-01"]);
+    // The same answer for other days is the same file, which is of those.
+    let refused = fetch(&env, &["costs", "--since", "2026-11-01", "--until", "2026-11-01"]).fails(1).stderr;
+    assert!(refused.contains("1 rows of these days are stored and still count"), "{refused}");
+}
