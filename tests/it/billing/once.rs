@@ -70,7 +70,7 @@ fn credits_of_an_invoice_with_money_are_not_told_twice() {
     invoice(&env, "INV-9,1,usage,2026-10-14,2026-10-14,acme,chatgpt,0.16,USD,4");
     assert_eq!(standing(&env, "counted", &["source", "amount"]), ["workspace null", "invoice 0.160000000000"]);
     let notes = env.run(&["billing", "list", "--format", "json"]).ok().json()["notes"].to_string();
-    assert!(notes.contains("acme: 4.000000000000 credits counted"), "{notes}");
+    assert!(notes.contains("acme: 4.000000000000 credits (usage) counted"), "{notes}");
     assert!(notes.contains("acme: 0.160000000000 USD counted"), "{notes}");
     let all = env.run(&["billing", "allocate", "-p", "2026-10", "--format", "csv"]).ok().stdout;
     assert_eq!(all.matches("4.000000000000").count(), 1, "{all}");
@@ -82,7 +82,7 @@ fn credits_of_an_invoice_with_money_are_not_told_twice() {
     );
     assert_eq!(standing(&env, "detailed", &["invoice"]), ["INV-10"]);
     let notes = env.run(&["billing", "list", "--format", "json"]).ok().json()["notes"].to_string();
-    assert!(notes.contains("acme: 29.000000000000 credits counted"), "{notes}");
+    assert!(notes.contains("acme: 29.000000000000 credits (usage) counted"), "{notes}");
 }
 
 #[test]
