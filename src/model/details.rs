@@ -119,10 +119,10 @@ impl std::fmt::Display for Unlike {
 /// their details in common.
 pub(super) fn unlike(charges: &[(Charge, Standing)], sums: &[(usize, Details)]) -> Vec<Unlike> {
     const HUNDREDTH: i128 = 10_000_000_000;
-    let mut by_start: BTreeMap<(BillingSource, &str, &str), Vec<&(usize, Details)>> = BTreeMap::new();
+    let mut by_start: BTreeMap<_, Vec<&(usize, Details)>> = BTreeMap::new();
     for sum in sums {
         let time = &sum.1.time;
-        by_start.entry((time.source, &time.account, sum.1.unit())).or_default().push(sum);
+        by_start.entry((time.source, time.account.as_str(), sum.1.unit())).or_default().push(sum);
     }
     let mut groups: Vec<(Details, i128, i128)> = Vec::new();
     for mut of_unit in by_start.into_values() {
