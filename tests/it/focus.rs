@@ -594,7 +594,8 @@ fn rows_of_each_invoice_add_up_to_it_and_are_of_its_days() {
     let first_half = charge("INV-1", 1, "usage", [1, 15], "0.688");
     let nested = charge("INV-1", 1, "usage", [1, 30], "0.5") + &charge("INV-2", 1, "usage", [6, 6], "0.07");
     let less = charge("INV-1", 1, "usage", [1, 30], "0.5") + &charge("INV-2", 1, "discount", [1, 15], "-0.01");
-    let cases: [(String, &[(&str, i128)], [&str; 3]); 4] = [
+    type Case = (String, &'static [(&'static str, i128)], [&'static str; 3]);
+    let cases: [Case; 4] = [
         (halves, &[("INV-1", 688), ("INV-2", 195)], ["INV-1", "INV-1", "INV-2"]),
         (first_half, &[("INV-1", 688)], ["INV-1", "INV-1", ""]),
         (nested, &[("INV-1", 500), ("INV-2", 70)], ["INV-1", "INV-1", "INV-1"]),

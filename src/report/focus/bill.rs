@@ -241,7 +241,7 @@ mod tests {
         let later = |(key, measures): (Key, Measures)| (Key { days: next, ..key }, measures);
         let mut rows: Rows = [usage("a", 1), later(usage("b", 3))].into();
         let one_day = share(BilledFor::Usage, "search", "INV-1", 10);
-        put(&mut rows, &[one_day.clone()]);
+        put(&mut rows, std::slice::from_ref(&one_day));
         let said = |rows: &Rows| -> Vec<_> {
             rows.iter().map(|(key, m)| (key.session.clone(), key.is_covered, m.billed)).collect()
         };
