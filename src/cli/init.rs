@@ -203,6 +203,11 @@ fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow
     let command = (!in_json && !in_base).then(|| place.command.clone());
     let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
     let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
+        // It must be there to be added.
+        let made = || context.make_home().and_then(|()| token::write(&context.home, &plan.token));
+        if let Some(Err(e)) = (!args.print).then(made) {
+            return e;
+        }
         let lines = setup::add_toml("", wanted).map(|edited| edited.text).unwrap_or_default();
         anyhow::anyhow!(
             "{} is left as it is: {why}. Add this by hand (the token is in {}):\n{}",
@@ -317,7 +322,8 @@ fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::R
 fn kept_exporter(endpoint: &str) -> String {
     format!(
         "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
-         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink"
+         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink; or the sink has them first and sends them on: \
+         `codex-tally serve --forward URL`, docs/service.md"
     )
 }
 
