@@ -33,8 +33,20 @@ impl Change {
             _ => "",
         };
         let text = |text: &Option<String>| text.clone().unwrap_or_default().replace(secret, "<token>");
-        format!("{}{kind}\n{}\n", self.path.display(), difference(&text(&self.old), &text(&self.new)))
+        format!("{}{kind}\n{}\n", self.path.display(), masked(&difference(&text(&self.old), &text(&self.new))))
     }
+}
+
+/// Secrets of others that stand near a change.
+fn masked(text: &str) -> String {
+    let mut parts = text.split("Bearer ");
+    let mut shown = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let end = part.find(|c: char| c == '"' || c == '\'' || c.is_whitespace()).unwrap_or(part.len());
+        shown += "Bearer <token>";
+        shown += &part[end..];
+    }
+    shown
 }
 
 /// A file's text; `None` if it is not there.

@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let record = Record::read(&context.home)?;
     let secret = token::read(&context.home).ok().flatten().unwrap_or_else(|| "\0".to_string());
-    let mut changes = of_codex(&record, &secret)?;
+    let mut changes = of_codex(&context.home, &record, &secret)?;
     changes.extend(of_ours(context, &record)?);
     changes.retain(Change::is_one);
     if record.is_empty() && !args.purge {
@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The files of Codex without our part. Those of hooks before those of trust, which hangs on the places in them.
-fn of_codex(record: &Record, secret: &str) -> anyhow::Result<Vec<Change>> {
+fn of_codex(home: &Path, record: &Record, secret: &str) -> anyhow::Result<Vec<Change>> {
     let refused = |file: &Registered, why: Refused| {
         anyhow::anyhow!(
             "{} is left as it is: {why}. Take the lines with {} out by hand",
@@ -90,18 +90,18 @@ fn of_codex(record: &Record, secret: &str) -> anyhow::Result<Vec<Change>> {
         let Some(old) = edits::read(&file.path)? else { continue };
         let (new, gone) = setup::remove_json(&old, &file.command, &file.added).map_err(|e| refused(file, e))?;
         moved.extend(names(&file.path).into_iter().map(|name| (name, gone.clone())));
-        changes.push(change(file, old, new, secret));
+        changes.push(change(home, file, old, new, secret));
     }
     for file in record.files.iter().filter(|file| !is_json(file)) {
         let Some(old) = edits::read(&file.path)? else { continue };
         let new = setup::remove_toml(&old, &file.command, &file.added, &moved, &names(&file.path));
-        changes.push(change(file, old, new.map_err(|e| refused(file, e))?, secret));
+        changes.push(change(home, file, old, new.map_err(|e| refused(file, e))?, secret));
     }
     Ok(changes)
 }
 
 /// The file goes if it was not there before and nothing else is in it now.
-fn change(file: &Registered, old: String, new: String, secret: &str) -> Change {
+fn change(home: &Path, file: &Registered, old: String, new: String, secret: &str) -> Change {
     // What the user has changed since stays, and with it the token.
     let held = new.contains(secret);
     if held {
@@ -112,8 +112,22 @@ fn change(file: &Registered, old: String, new: String, secret: &str) -> Change {
         ));
     }
     let mode = file.mode.filter(|_| !held).or_else(|| edits::mode_of(&file.path)).unwrap_or(0o600);
-    let new = (!(file.created && new.trim().is_empty())).then_some(new);
+    let new = (!(file.created && new.trim().is_empty())).then(|| as_it_was(home, &file.path, new));
     Change { path: file.path.clone(), old: Some(old), new, mode }
+}
+
+/// The text as a copy has it that differs in line ends and byte order mark only: Codex drops both when it writes trust.
+fn as_it_was(home: &Path, path: &Path, text: String) -> String {
+    let bare = |text: &str| text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let of_it = |copy: &PathBuf| {
+        let copy = copy.file_name().unwrap_or_default().to_string_lossy();
+        copy.split_once('-').is_some_and(|(_, rest)| rest == name)
+    };
+    let copies = entries(&Record::folder(home)).flat_map(|folder| entries(&folder)).filter(of_it);
+    let mut texts = copies.filter_map(|copy| std::fs::read_to_string(copy).ok());
+    texts.find(|copy| *copy != text && bare(copy) == bare(&text)).unwrap_or(text)
 }
 
 /// Where a configuration sends logs to.
@@ -190,7 +204,7 @@ fn purge(home: &Path) -> anyhow::Result<ExitCode> {
     for entry in std::fs::read_dir(&billing).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if ["costs-", "usage-"].iter().any(|kind| name.starts_with(kind)) && name.ends_with(".json") {
+        if ["costs-", "usage-", "workspace-"].iter().any(|kind| name.starts_with(kind)) && name.ends_with(".json") {
             remove(&entry.path())?;
         }
     }

@@ -35,6 +35,15 @@ pub(super) fn check(context: &Context, checks: &mut Checks) {
         }
     }
     prices(context, checks);
+    match context.rules() {
+        Ok(rules) => {
+            let (rules, members) = (rules.rules.len(), rules.members.len());
+            checks.ok("teams", format!("rules {rules}, members {members}"));
+        }
+        Err(e) => {
+            checks.fail("teams", format!("{e:#}"), "repair that file (docs/teams.md): without it nothing is reported")
+        }
+    }
 }
 
 /// What to do about a store that is damaged, and only then.

@@ -130,7 +130,7 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_toke
             format!("stop it, remove the token, set another port as `http` of `[sink]`, and run `{INIT}`"),
         ),
         Listener::Stranger => {
-            let says = format!("another program listens on {address}");
+            let says = format!("another program listens on {address} (or a sink with TLS, which is not asked)");
             checks.warn("sink", says, format!("`{INIT}` finds a free port"));
         }
     }

@@ -73,3 +73,54 @@ fn an_exporter_of_traces_alone_is_added_to() {
     let _ = env.run(&["uninstall", "--yes"]).ok();
     assert_eq!(config(&env), own);
 }
+
+#[test]
+fn a_hooks_json_that_says_nothing_is_not_used_and_json_is_shown_as_json() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let path = env.codex_home().join("hooks.json");
+    std::fs::write(&path, "{}\n").unwrap();
+    let _ = init(&env, &[]).ok();
+    assert!(config(&env).contains("[[hooks.Stop]]"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}\n");
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    std::fs::write(&path, "[1]").unwrap();
+    let said = init(&env, &[]).fails(1);
+    assert!(said.stderr.contains("\"hooks\": {") && !said.stderr.contains("[[hooks"), "{said}");
+}
+
+#[test]
+fn a_change_shows_no_secrets_of_others() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let far = "[far]\nkey = \"s3cret\"\n\n[a]\nb = 1\nc = 2\n\n";
+    let near = "http_headers = { authorization = \"Bearer n3ar\" }\n";
+    write_config(&env, &format!("{far}[near]\n{near}[otel]\nexporter = \"none\"\n"));
+    let said = init(&env, &[]).ok();
+    assert!(said.stdout.contains("- exporter = \"none\""), "{said}");
+    assert!(!said.stdout.contains("s3cret") && !said.stdout.contains("n3ar"), "{said}");
+}
+
+/// Codex itself writes the file as it likes when it notes trust.
+#[test]
+fn line_ends_and_a_mark_come_back() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    let own = "\u{feff}model = \"x\"\r\n\r\n[tui]\r\ntheme = \"y\"\r\n";
+    write_config(&env, own);
+    let _ = init(&env, &[]).ok();
+    write_config(&env, &config(&env).trim_start_matches('\u{feff}').replace("\r\n", "\n"));
+    let _ = env.run(&["uninstall", "--yes"]).ok();
+    assert_eq!(config(&env), own);
+}
+
+#[test]
+fn doctor_reads_the_rules() {
+    let env = TestEnv::new();
+    on_port(&env, 4999);
+    std::fs::write(env.home().join("teams.toml"), "[[rule]]\nx = \n").unwrap();
+    let mut command = env.tally(&["doctor"]);
+    command.env("PATH", "/nonexistent");
+    let said = crate::support::env::Output::of(command).fails(1);
+    assert!(said.stdout.contains("FAIL  teams"), "{said}");
+}
