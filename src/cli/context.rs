@@ -5,7 +5,7 @@ use crate::cache::Inputs;
 use crate::collect::{self, Found, Keeping, Summary};
 use crate::config::{self, ChannelConfig, ConfigFile, Env, UserPrivacy};
 use crate::ledger::Options;
-use crate::model::{Channel, Conversion, Day};
+use crate::model::{Channel, Conversion, Day, Rules};
 use crate::pricing::PriceBook;
 use crate::report::format::terminal_text;
 use crate::store::later::Opener;
@@ -184,12 +184,17 @@ impl Context {
         ))
     }
 
+    /// The rules that say whose sessions are whose, with the list of members.
+    pub fn rules(&self) -> anyhow::Result<Rules> {
+        match &self.teams {
+            Some(asked) => config::read_teams(asked, true),
+            None => config::read_teams(&self.home.join("teams.toml"), false),
+        }
+    }
+
     /// What sessions are computed with.
     pub fn inputs(&self) -> anyhow::Result<Inputs> {
-        let mut rules = match &self.teams {
-            Some(asked) => config::read_teams(asked, true)?,
-            None => config::read_teams(&self.home.join("teams.toml"), false)?,
-        };
+        let mut rules = self.rules()?;
         rules.credentials = self.config.sink_tokens.iter().map(|token| (token.name.clone(), token.owner())).collect();
         let rules = self.keeping()?.users.rules(rules);
         let book = self.price_book()?;

@@ -106,7 +106,11 @@ fn screen(checks: &[Check]) -> String {
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        let line = |text: &str| crate::report::format::terminal_text(text).replace('\n', " ");
+        // An error may have several lines; here each is one.
+        let line = |text: &str| {
+            let words = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+            crate::report::format::terminal_text(&words.join(" "))
+        };
         text += &format!("{verdict}  {:<width$}  {}\n", check.check, line(&check.says));
         if let Some(next) = &check.next {
             text += &format!("{:width$}      -> {}\n", "", line(next));

@@ -4,7 +4,7 @@ use super::out;
 use crate::setup::{Record, difference};
 use anyhow::{Context as _, bail};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// One file as it is and as it is to be.
@@ -33,14 +33,32 @@ impl Change {
             _ => "",
         };
         let text = |text: &Option<String>| text.clone().unwrap_or_default().replace(secret, "<token>");
-        format!("{}{kind}\n{}\n", self.path.display(), difference(&text(&self.old), &text(&self.new)))
+        format!("{}{kind}\n{}\n", self.path.display(), masked(&difference(&text(&self.old), &text(&self.new))))
     }
+}
+
+/// Secrets of others that stand near a change.
+fn masked(text: &str) -> String {
+    let mut parts = text.split("Bearer ");
+    let mut shown = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let end = part.find(|c: char| c == '"' || c == '\'' || c.is_whitespace()).unwrap_or(part.len());
+        shown += "Bearer <token>";
+        shown += &part[end..];
+    }
+    shown
 }
 
 /// A file's text; `None` if it is not there.
 pub(super) fn read(path: &Path) -> anyhow::Result<Option<String>> {
     match std::fs::read_to_string(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            // Writing would put a file in the link's place.
+            if path.is_symlink() {
+                bail!("{} is a link that leads nowhere; make what it leads to, or remove it", path.display());
+            }
+            Ok(None)
+        }
         read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
     }
 }
@@ -91,20 +109,35 @@ fn one(change: &Change) -> anyhow::Result<()> {
         // What a link leads to is edited, and the link stays.
         let path = std::fs::canonicalize(&change.path).unwrap_or_else(|_| change.path.clone());
         let folder = path.parent().unwrap_or(Path::new("."));
-        if !folder.exists() {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        if !missing.is_empty() {
             // Of the managed layer, everybody must be able to read it.
             let mode = if change.mode & 0o004 == 0 { 0o700 } else { 0o755 };
             std::fs::create_dir_all(folder)?;
-            std::fs::set_permissions(folder, PermissionsExt::from_mode(mode))?;
+            for made in missing {
+                std::fs::set_permissions(made, PermissionsExt::from_mode(mode))?;
+            }
         }
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| std::io::Error::from(e.kind()))?;
         file.write_all(new.as_bytes())?;
+        keep_owner(&path, file.as_file())?;
         file.as_file().set_permissions(PermissionsExt::from_mode(change.mode))?;
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|e| e.error)?;
         Ok(())
     };
     work().with_context(|| format!("cannot write {}", change.path.display()))
+}
+
+/// Gives the new file to whom the old one belongs: root, too, edits files of others.
+fn keep_owner(old: &Path, new: &std::fs::File) -> anyhow::Result<()> {
+    let Ok(old) = std::fs::metadata(old) else { return Ok(()) };
+    let (meta, owner) = (new.metadata()?, (old.uid(), old.gid()));
+    if (meta.uid(), meta.gid()) == owner {
+        return Ok(());
+    }
+    let given = std::os::unix::fs::fchown(new, Some(owner.0), Some(owner.1));
+    given.context("it belongs to somebody else, and would be yours then; do this as its owner")
 }
 
 /// Shows the changes and asks; true if they are to be made.

@@ -195,7 +195,9 @@ fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow
     let old = edits::read(&place.config)?;
     let text = old.clone().unwrap_or_default();
     let json = place.codex_home.join("hooks.json");
-    let in_json = args.profile.is_none() && json.exists() && !setup::uses_inline_hooks(&text);
+    // One that says nothing is not used.
+    let uses_json = edits::read(&json)?.is_some_and(|text| !["", "{}"].contains(&text.trim()));
+    let in_json = args.profile.is_none() && uses_json && !setup::uses_inline_hooks(&text);
     let replaces = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
     // A profile has the hooks of config.toml as well.
     let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
@@ -203,7 +205,16 @@ fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow
     let command = (!in_json && !in_base).then(|| place.command.clone());
     let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
     let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
-        let lines = setup::add_toml("", wanted).map(|edited| edited.text).unwrap_or_default();
+        // It must be there to be added.
+        let made = || context.make_home().and_then(|()| token::write(&context.home, &plan.token));
+        if let Some(Err(e)) = (!args.print).then(made) {
+            return e;
+        }
+        let lines = match &wanted.command {
+            Some(command) if path == json => setup::add_json("{\"hooks\": {}}", command).map(|(text, _)| text),
+            _ => setup::add_toml("", wanted).map(|edited| edited.text),
+        };
+        let lines = lines.unwrap_or_default();
         anyhow::anyhow!(
             "{} is left as it is: {why}. Add this by hand (the token is in {}):\n{}",
             path.display(),
@@ -317,7 +328,8 @@ fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::R
 fn kept_exporter(endpoint: &str) -> String {
     format!(
         "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
-         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink"
+         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink; or the sink has them first and sends them on: \
+         `codex-tally serve --forward URL`, docs/service.md"
     )
 }
 

@@ -1,17 +1,17 @@
 //! Who listens on a port: our sink, somebody else, or nobody. The token goes to nobody who has not shown that he has it.
 
 use crate::serve::proof;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A sink answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// An answer is short; a stranger's need not be.
-const MAX_ANSWER: u64 = 16 << 10;
+const MAX_ANSWER: usize = 16 << 10;
 
 /// Who listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +68,21 @@ pub(super) fn send(address: SocketAddr, token: Option<&str>, kind: &str, body: &
 }
 
 fn exchange(mut stream: TcpStream, request: &[&[u8]]) -> anyhow::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    // One for all of it: a stranger that sends a byte now and then would keep a timeout for each read from ever passing.
+    let deadline = Instant::now() + PATIENCE;
     stream.set_write_timeout(Some(PATIENCE))?;
     request.iter().try_for_each(|part| stream.write_all(part))?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 4 << 10]);
+    while answer.len() < MAX_ANSWER {
+        let left = deadline.saturating_duration_since(Instant::now());
+        ensure!(!left.is_zero(), "it does not answer");
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => answer.extend_from_slice(&piece[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -30,6 +30,11 @@ pub(super) fn trust(context: &Context, asked: Option<&Path>, codex_home: &Path, 
             );
         }
         if !before.hooks.iter().any(|hook| ours(&hook)) {
+            if codex.config(codex_home)?["config"]["features"]["hooks"] == serde_json::Value::Bool(false) {
+                bail!(
+                    "hooks are switched off: set `hooks = true` in `[features]` of Codex's config.toml, then try again"
+                );
+            }
             bail!("Codex {} does not list the hooks; is it older than 0.129?", codex.version());
         }
         out::talk("the hooks are trusted already");

@@ -18,6 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to end by itself.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// Variables with which Codex exports nothing, if they ask for compression.
+pub const COMPRESSION: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+];
+
 /// A hook as Codex sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,7 +90,12 @@ impl Codex {
     /// # Errors
     /// The program cannot be run, or is too old to have this interface.
     pub fn start(program: &Path, codex_home: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // With compression asked for, it ends at once.
+        COMPRESSION.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        let mut child = command
             .arg("app-server")
             .env("CODEX_HOME", codex_home)
             .stdin(Stdio::piped())

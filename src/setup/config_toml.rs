@@ -219,12 +219,18 @@ fn add_otel(
         edited.kept_exporter = Some(endpoint(item).unwrap_or_default());
         return Ok(String::new());
     }
-    let Some(there) = there.filter(|there| !there.is_implicit()) else {
-        added.otel = vec![("exporter".to_string(), None), (TRACES.to_string(), None)];
+    let Some(explicit) = there.filter(|there| !there.is_implicit()) else {
+        added.otel = vec![("exporter".to_string(), None)];
         added.exporter = Some(value.clone());
         added.created_otel = true;
+        // `[otel.trace_exporter.otlp-http]` may be there alone.
+        if there.is_some_and(|there| there.contains_key(TRACES)) {
+            return Ok(format!("\n[otel]\nexporter = {value}\n"));
+        }
+        added.otel.push((TRACES.to_string(), None));
         return Ok(format!("\n[otel]\nexporter = {value}\n{TRACES} = \"none\"\n"));
     };
+    let there = explicit;
     let header = there.span().ok_or_else(|| Refused("`otel` has no place".to_string()))?;
     let eol = if text[header.end..].starts_with("\r\n") { "\r\n" } else { "\n" };
     let mut lines = String::new();

@@ -45,8 +45,8 @@ impl Splices {
     }
 }
 
-/// The lines in which two texts differ, with a few around them, where one of them only has lines that the other lacks. For other
-/// texts all of the old and all of the new.
+/// The lines in which two texts differ, with a few around them, where one of them only has lines that the other lacks. Of other
+/// texts all between the first and the last line that differ, old and new.
 pub fn difference(old: &str, new: &str) -> String {
     let (old_lines, new_lines): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let marked = match (extra(&old_lines, &new_lines), extra(&new_lines, &old_lines)) {
@@ -54,7 +54,11 @@ pub fn difference(old: &str, new: &str) -> String {
         (_, Some(gone)) => mark(&old_lines, &gone, '-'),
         (None, None) => {
             let all = |lines: &[&str], sign: char| lines.iter().map(|l| (sign, (*l).to_string())).collect::<Vec<_>>();
-            [all(&old_lines, '-'), all(&new_lines, '+')].concat()
+            let head = old_lines.iter().zip(&new_lines).take_while(|(old, new)| old == new).count();
+            let (old, new) = (&old_lines[head..], &new_lines[head..]);
+            let tail = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+            let (gone, added) = (&old[..old.len() - tail], &new[..new.len() - tail]);
+            [all(&old_lines[..head], ' '), all(gone, '-'), all(added, '+'), all(&new[new.len() - tail..], ' ')].concat()
         }
     };
     let near = |at: usize| {
@@ -97,6 +101,10 @@ mod tests {
         assert_eq!(difference(old, "a\nb\nc\nd\ne\nf\n\ng\n"), "  ...\n  e\n  f\n+\n+ g\n");
         assert_eq!(difference("a\nx\nb\n", "a\nb\n"), "  a\n- x\n  b\n");
         assert_eq!(difference("a\n", "b\n"), "- a\n+ b\n");
+        assert_eq!(
+            difference("1\n2\n3\nx\n4\n5\n6\n", "1\n2\n3\ny\n4\n5\n6\n"),
+            "  ...\n  2\n  3\n- x\n+ y\n  4\n  5\n"
+        );
         assert_eq!(difference(old, old), "");
     }
 

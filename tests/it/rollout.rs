@@ -1,5 +1,6 @@
 //! Rolling it out: `init`, `uninstall`, and the real Codex between them.
 
+mod care;
 mod doctor;
 mod snippets;
 
@@ -210,6 +211,7 @@ fn an_exporter_and_forms_of_others_are_left_alone() {
         write_config(&env, odd);
         let said = init(&env, &[]).fails(1);
         assert!(said.stderr.contains("Add this by hand") && said.stderr.contains("[[hooks.Stop]]"), "{said}");
+        assert!(env.home().join("token").exists(), "as it says");
         assert_eq!(config(&env), odd);
     }
     // Nothing is lost where only the hook is wanted.

@@ -6,7 +6,7 @@ use crate::collect;
 use crate::model::Timestamp;
 use crate::pricing::Level;
 use crate::report::format::thousands;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteStore, is_damaged};
 use crate::store::{Store, journal};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,17 +23,36 @@ pub(super) fn check(context: &Context, checks: &mut Checks) {
     if !context.database().exists() {
         checks.ok("store", format!("{} is made when something is recorded", context.database().display()));
     } else {
-        let next = "move the file away and run `codex-tally import`: transcripts are still there";
-        match context.open() {
-            Ok(store) => {
-                if let Err(e) = stored(context, &store, next, checks) {
-                    checks.fail("store", format!("{e:#}"), next);
+        let checked = context.open().and_then(|store| stored(context, &store, checks));
+        if let Err(e) = checked {
+            let next = match is_damaged(&e) {
+                true => replace(context),
+                false => {
+                    "do what it says (of a newer store: update this program); the ledger stays where it is".to_string()
                 }
-            }
-            Err(e) => checks.fail("store", format!("{e:#}"), next),
+            };
+            checks.fail("store", format!("{e:#}"), next);
         }
     }
     prices(context, checks);
+    match context.rules() {
+        Ok(rules) => {
+            let (rules, members) = (rules.rules.len(), rules.members.len());
+            checks.ok("teams", format!("rules {rules}, members {members}"));
+        }
+        Err(e) => {
+            checks.fail("teams", format!("{e:#}"), "repair that file (docs/teams.md): without it nothing is reported")
+        }
+    }
+}
+
+/// What to do about a store that is damaged, and only then.
+fn replace(context: &Context) -> String {
+    format!(
+        "move {0}, {0}-wal and {0}-shm away together; `codex-tally restore` the last backup, then `codex-tally sync`; without a \
+         backup `codex-tally import`: transcripts are still there",
+        context.database().display()
+    )
 }
 
 fn home(home: &Path, checks: &mut Checks) {
@@ -94,10 +113,10 @@ fn network_name(kind: u32) -> Option<&'static str> {
     KINDS.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
 }
 
-fn stored(context: &Context, store: &SqliteStore, next: &str, checks: &mut Checks) -> anyhow::Result<()> {
+fn stored(context: &Context, store: &SqliteStore, checks: &mut Checks) -> anyhow::Result<()> {
     let health = store.health()?;
     if let Some(problem) = health.problems.first() {
-        checks.fail("store", format!("it is damaged: {problem}"), next);
+        checks.fail("store", format!("it is damaged: {problem}"), replace(context));
         return Ok(());
     }
     checks.ok("store", format!("{}, whole", context.database().display()));

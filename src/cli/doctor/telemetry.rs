@@ -6,19 +6,12 @@ use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, token};
 use crate::setup::Record;
+use crate::setup::codex::COMPRESSION;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 
 const INIT: &str = "codex-tally init";
-
-/// Variables with which Codex exports nothing, if they ask for compression.
-const COMPRESSION: [&str; 4] = [
-    "OTEL_EXPORTER_OTLP_COMPRESSION",
-    "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION",
-    "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
-    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-];
 
 /// The address that our sink listens on, or would.
 pub(super) fn address(context: &Context) -> SocketAddr {
@@ -36,9 +29,10 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
     let listener = who_listens(address(context), token.as_deref());
     match listener {
         Ok(listener) => {
-            sink(&listener, address(context), ours, checks);
+            let sent = seen.exporter_file.as_deref().and_then(authorization);
+            sink(&listener, address(context), ours, sent.is_some(), checks);
             if ours == Some(true) {
-                header(seen, token.as_deref(), &listener, checks);
+                header(sent, token.as_deref(), &listener, checks);
                 daemon(context, seen, checks);
             }
         }
@@ -102,7 +96,7 @@ fn is_near(endpoint: &str) -> bool {
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
 }
 
-fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, checks: &mut Checks) {
+fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_token: bool, checks: &mut Checks) {
     let version = env!("CARGO_PKG_VERSION");
     let start = "codex-tally serve";
     match listener {
@@ -113,7 +107,14 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, checks: &m
         Listener::Ours(_) => {
             checks.ok("sink", format!("ours listens on {address}, and has shown that it has the token"))
         }
-        Listener::Open(_) => checks.ok("sink", format!("one without a token listens on {address}")),
+        Listener::Open(_) if sends_token => checks.warn(
+            "sink",
+            format!("one without a token listens on {address}: whose it is cannot be verified"),
+            "run the sink with its token: `codex-tally serve` without `--auth none`",
+        ),
+        Listener::Open(_) => {
+            checks.ok("sink", format!("one without a token listens on {address}; it cannot be verified"))
+        }
         Listener::Nobody if ours == Some(true) => {
             checks.fail("sink", format!("nobody listens on {address}: what Codex sends is lost"), start);
         }
@@ -129,19 +130,25 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, checks: &m
             format!("stop it, remove the token, set another port as `http` of `[sink]`, and run `{INIT}`"),
         ),
         Listener::Stranger => {
-            let says = format!("another program listens on {address}");
+            let says = format!("another program listens on {address} (or a sink with TLS, which is not asked)");
             checks.warn("sink", says, format!("`{INIT}` finds a free port"));
         }
     }
 }
 
 /// Whether Codex sends the token that the sink asks for.
-fn header(seen: &Seen, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
-    if matches!(listener, Listener::Open(_)) {
-        return checks.ok("token", "the sink asks for none");
-    }
-    let sent = seen.exporter_file.as_deref().and_then(authorization);
+fn header(sent: Option<String>, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
     match (sent, token) {
+        (None, _) if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
+        // Anybody can claim to be a sink without one.
+        (Some(_), _) if matches!(listener, Listener::Open(_)) => checks.fail(
+            "token",
+            "Codex sends a token to a listener that asks for none and has not shown that it is ours",
+            format!(
+                "if it is your `codex-tally serve --auth none`, start it without; else stop it, remove the token, set \
+                 another port as `http` of `[sink]`, and run `{INIT}`"
+            ),
+        ),
         (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
         (None, _) => checks.fail("token", "Codex sends no token, so the sink refuses what comes", INIT),
         _ => checks.fail("token", "Codex sends another token, so the sink refuses what comes", INIT),

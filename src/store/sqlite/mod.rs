@@ -77,8 +77,7 @@ impl SqliteStore {
             bail!("SQLite {} is too old; at least 3.51.3 is needed", rusqlite::version());
         }
         let (db, copied) = Self::prepare(path, patience).map_err(|e| {
-            let damaged = e.chain().filter_map(|e| e.downcast_ref::<rusqlite::Error>()).any(is_damage);
-            let next = match damaged {
+            let next = match is_damaged(&e) {
                 true => "; it is damaged: move it away and run `codex-tally restore` or `codex-tally import`",
                 false => "",
             };
@@ -109,6 +108,11 @@ impl SqliteStore {
         db.set_prepared_statement_cache_capacity(32);
         Ok((db, copied))
     }
+}
+
+/// Whether the reason of an error is that the file is damaged.
+pub fn is_damaged(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|e| e.downcast_ref::<rusqlite::Error>()).any(is_damage)
 }
 
 /// Whether this is what SQLite says of a file that is not as it was written.

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -187,6 +188,18 @@ fn telemetry_that_does_not_arrive_is_red() {
     });
     rolled.complains("fail", "sink", "a stranger listens", "remove the token", &[]);
     answers.join().unwrap();
+    // 9. A stranger that claims to ask for no token gets the one that Codex sends.
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in stranger.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let version = env!("CARGO_PKG_VERSION");
+            let claim = format!("{{\"sink\":\"codex-tally\",\"version\":\"{version}\",\"proof\":null}}");
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{claim}").as_bytes());
+        }
+    });
+    rolled.complains("fail", "token", "has not shown that it is ours", "remove the token", &[]);
+    rolled.complains("warn", "sink", "cannot be verified", "--auth none", &[]);
 }
 
 #[test]
@@ -218,6 +231,7 @@ fn a_home_that_keeps_nothing_is_red() {
     bytes[8192..].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
     rolled.complains("fail", "store", "it is damaged", "codex-tally import", &[]);
+    rolled.complains("fail", "store", "it is damaged", "tally.db-wal", &[]);
 }
 
 /// Who may ask the sink to show that it has the token, and what it answers.
@@ -258,6 +272,47 @@ fn without_codex_the_rest_is_checked() {
     let said = Output::of(command).ok().stdout;
     assert!(said.contains("warn  codex ") && said.contains("-> codex-tally doctor --codex PROGRAM"), "{said}");
     assert!(!env.home().exists(), "it changes nothing");
+}
+
+/// What `doctor` says without Codex.
+fn without_codex(env: &TestEnv) -> String {
+    let mut command = env.tally(&["doctor"]);
+    command.env("PATH", "/nonexistent");
+    Output::of(command).stdout
+}
+
+#[test]
+fn a_stranger_that_never_ends_its_answer_is_not_waited_for() {
+    let env = TestEnv::new();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    super::on_port(&env, stranger.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for mut stream in stranger.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                while stream.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            });
+        }
+    });
+    let began = Instant::now();
+    let said = without_codex(&env);
+    assert!(said.contains("another program listens") && began.elapsed() < Duration::from_secs(20), "{said}");
+}
+
+#[test]
+fn a_ledger_that_is_only_newer_is_not_to_be_thrown_away() {
+    let env = TestEnv::new();
+    let _ = env.hook(r#"{"session_id":"s","hook_event_name":"Stop"}"#).ok();
+    let _ = env.run(&["sync"]).ok();
+    // `user_version` stands at byte 60.
+    let path = env.home().join("tally.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&9999u32.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let said = without_codex(&env);
+    assert!(said.contains("FAIL  store") && said.contains("update this program"), "{said}");
+    assert!(!said.contains("away") && !said.contains("codex-tally import"), "{said}");
 }
 
 /// Codex's background process runs new hooks (0.169), but keeps the exporter that it was started with.
