@@ -108,7 +108,7 @@ struct Side<'a> {
 pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplift_percent: u8) -> Reconciliation {
     let side = Side { observed, plan, uplift: region_uplift_percent.into() };
     let notes = bill.unlike.iter().map(ToString::to_string).collect();
-    let mut made = Reconciliation { rows: Vec::new(), notes, unlike: bill.unlike.len() };
+    let mut made = Reconciliation { notes, unlike: bill.unlike.len(), ..Reconciliation::default() };
     let usage: Vec<Charge> = bill.tokens_in(observed.period()).collect();
     let (mut money, mut credits, mut plans) = (Vec::new(), Vec::new(), 0);
     for charge in bill.counted_in(observed.period()).filter(|charge| charge.kind == ChargeKind::Usage) {
