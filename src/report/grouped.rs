@@ -60,7 +60,7 @@ pub enum Dimension {
     Thread,
     /// What the thread is: root, subagent, review, guardian, auxiliary.
     ThreadKind,
-    /// A label, by the name of its column, which is [`LABEL`] and its own.
+    /// A label, by the name of its column, which is `label:` and its own.
     Label(&'static str),
 }
 
