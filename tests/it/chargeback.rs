@@ -53,16 +53,7 @@ const ADD: [&str; 17] = [
 
 /// A machine that saw all captures, in this order.
 fn machine(order: &[Feed], backwards: bool) -> TestEnv {
-    let env = TestEnv::new();
-    let mut captures = Capture::all("captures");
-    if backwards {
-        captures.reverse();
-    }
-    captures.iter().for_each(|capture| capture.replay(&env, order));
-    std::fs::write(env.home().join("teams.toml"), RULES).unwrap();
-    let prices = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prices.toml");
-    std::fs::copy(prices, env.home().join("prices.toml")).unwrap();
-    env
+    Capture::all_replayed(order, backwards, RULES)
 }
 
 fn chargeback(env: &TestEnv, args: &[&str]) -> BTreeMap<String, Vec<u8>> {

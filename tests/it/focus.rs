@@ -27,16 +27,7 @@ shares = { platform = 2, search = 1, data = 1 }
 
 /// A machine that saw all captures, with a contract list.
 fn machine(order: &[Feed], backwards: bool) -> TestEnv {
-    let env = TestEnv::new();
-    let mut captures = Capture::all("captures");
-    if backwards {
-        captures.reverse();
-    }
-    captures.iter().for_each(|capture| capture.replay(&env, order));
-    std::fs::write(env.home().join("teams.toml"), RULES).unwrap();
-    let prices = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prices.toml");
-    std::fs::copy(prices, env.home().join("prices.toml")).unwrap();
-    env
+    Capture::all_replayed(order, backwards, RULES)
 }
 
 fn export(env: &TestEnv, period: &str, args: &[&str]) -> String {

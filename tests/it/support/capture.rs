@@ -37,6 +37,20 @@ pub enum Feed {
 }
 
 impl Capture {
+    /// A machine that saw all captures in this order, with these rules on who pays and the contract list of the examples.
+    pub fn all_replayed(order: &[Feed], backwards: bool, rules: &str) -> TestEnv {
+        let env = TestEnv::new();
+        let mut captures = Self::all("captures");
+        if backwards {
+            captures.reverse();
+        }
+        captures.iter().for_each(|capture| capture.replay(&env, order));
+        std::fs::write(env.home().join("teams.toml"), rules).expect("rules in the home");
+        let prices = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prices.toml");
+        std::fs::copy(prices, env.home().join("prices.toml")).expect("prices in the home");
+        env
+    }
+
     /// All captures in a folder of the fixtures, by name.
     pub fn all(folder: &str) -> Vec<Capture> {
         let folder = fixtures().join(folder);
