@@ -1,6 +1,7 @@
 //! `doctor`: is everything recorded, and if not, what to do. One check a line, each with a verdict and the next step.
 
 mod codex;
+mod encrypted;
 mod ledger;
 mod live;
 mod telemetry;

@@ -189,8 +189,15 @@ struct Plan {
 fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow::Result<Plan> {
     let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
     let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
-    let otel =
-        if args.no_otel { None } else { Some(Otel::of_sink(own_config(context, &mut plan)?, Some(&plan.token))) };
+    let encrypted = context.config.sink.tls_cert.is_some();
+    if encrypted && !args.no_otel {
+        // Which name its certificate has, and which authority signed it, is not known here.
+        let says =
+            "the sink of this home speaks TLS, so Codex's exporter stays as it is; docs/service.md has its lines";
+        plan.notes.push(says.to_string());
+    }
+    let otel = (!args.no_otel && !encrypted).then(|| own_config(context, &mut plan)).transpose()?;
+    let otel = otel.map(|address| Otel::of_sink(address, Some(&plan.token)));
     own_team(context, args.team.as_deref(), &mut plan)?;
     let old = edits::read(&place.config)?;
     let text = old.clone().unwrap_or_default();

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::forward::forward;
 use super::sockets::{Inherited, OnlySink};
 use super::{limits, out, token};
-use crate::config::SinkToken;
+use crate::config::{SinkConfig, SinkToken};
 use crate::report::format::thousands;
 use crate::serve::{self, Auth, Background, Credential, Follow, Options, Stats};
 use crate::setup;
@@ -12,6 +12,8 @@ use crate::store::is_busy;
 use anyhow::bail;
 use clap::ValueEnum;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,24 +50,24 @@ pub(super) struct Args {
     /// encrypted itself, or behind a proxy that is
     #[arg(long)]
     allow_cleartext: bool,
-    /// A host name by which the sink may be called, besides the loopback names
+    /// A host name by which the sink may be called, besides the loopback names and those of `allow_hosts` of `[sink]`
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     /// Pass each OTLP/HTTP request on to this receiver, and add what responses cost [default: [forward] in the configuration]
     #[arg(long, value_name = "URL")]
     forward: Option<String>,
-    /// Speak TLS with this certificate (PEM, with its chain)
+    /// Speak TLS with this certificate (PEM, with its chain) [default: `tls_cert` of `[sink]`]
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<std::path::PathBuf>,
-    /// The certificate's private key (PEM)
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM) [default: `tls_key`]
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<std::path::PathBuf>,
-    /// Only clients with a certificate of this authority (PEM)
+    tls_key: Option<PathBuf>,
+    /// Only clients with a certificate of this authority (PEM) [default: `tls_client_ca`]
     #[cfg(feature = "tls")]
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_client_ca: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
     /// Do not read on in spool and transcripts meanwhile
     #[arg(long)]
     no_follow: bool,
@@ -105,7 +107,8 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
     let mut only = OnlySink::take(&context.home)?;
     let sockets = inherited.or_bind(http, grpc)?;
     let (address, grpc) = sockets.addresses()?;
-    check_reach(args, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
+    let doors = Doors::new(args, &context.config.sink)?;
+    doors.check_reach(args.auth, std::iter::once(address).chain(grpc).all(|a| a.ip().is_loopback()))?;
     only.say(&format!("process {}, http://{address}", std::process::id()))?;
     let keeping = context.keeping()?;
     let users = keeping.users.clone();
@@ -115,18 +118,18 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         AuthArg::Token => Some(token::read_or_make(&context.home)?),
         AuthArg::None => None,
     };
-    let scheme = if args.is_encrypted() { "https" } else { "http" };
+    let scheme = if doors.encrypted { "https" } else { "http" };
     out::data(otel_lines(scheme, address, grpc, token.as_deref()).as_bytes())?;
     let also = grpc.map(|grpc| format!(" and on {scheme}://{grpc} (OTLP/gRPC)")).unwrap_or_default();
     let ready = || out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
         credentials: credentials(context),
-        allowed_hosts: args.allow_host.clone(),
+        allowed_hosts: doors.hosts,
         background: Some(Background { home: context.home.clone(), open, follow }),
         forward: forward(context, args.forward.as_deref())?,
         #[cfg(feature = "tls")]
-        tls: args.tls()?,
+        tls: doors.tls,
         users,
         max_connections: limits::connections(1 + usize::from(grpc.is_some())),
         ..Options::default()
@@ -137,18 +140,65 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
     Ok(ExitCode::SUCCESS)
 }
 
-/// Beyond this machine tokens and usage must not be read on the way, nor may anybody send.
-fn check_reach(args: &Args, loopback: bool) -> anyhow::Result<()> {
-    if !loopback && args.auth == AuthArg::None {
-        bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+/// How the doors are guarded: what was said, else what the configuration says.
+struct Doors {
+    encrypted: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<serve::Tls>,
+    hosts: Vec<String>,
+    cleartext: bool,
+}
+
+impl Doors {
+    fn new(args: &Args, said: &SinkConfig) -> anyhow::Result<Self> {
+        #[cfg(feature = "tls")]
+        let tls = tls(args, said)?;
+        #[cfg(feature = "tls")]
+        let encrypted = tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let encrypted = false;
+        if !encrypted && said.tls_cert.is_some() {
+            bail!("`tls_cert` of `[sink]`: this program was built without TLS");
+        }
+        Ok(Doors {
+            encrypted,
+            #[cfg(feature = "tls")]
+            tls,
+            hosts: args.allow_host.iter().chain(&said.allow_hosts).cloned().collect(),
+            cleartext: args.allow_cleartext || said.allow_cleartext,
+        })
     }
-    if !loopback && !args.is_encrypted() && !args.allow_cleartext {
-        bail!(
-            "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key, listen on 127.0.0.1, or say \
-             --allow-cleartext if something in front of the sink encrypts"
-        );
+
+    /// Beyond this machine tokens and usage must not be read on the way, nor may anybody send.
+    fn check_reach(&self, auth: AuthArg, loopback: bool) -> anyhow::Result<()> {
+        if !loopback && auth == AuthArg::None {
+            bail!("without a token the sink listens on loopback only; leave --auth out, or listen on 127.0.0.1");
+        }
+        if !loopback && !self.encrypted && !self.cleartext {
+            bail!(
+                "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key, listen on 127.0.0.1, or say \
+                 --allow-cleartext if something in front of the sink encrypts"
+            );
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn tls(args: &Args, said: &SinkConfig) -> anyhow::Result<Option<serve::Tls>> {
+    // Certificate and key belong together: a file said here does not go with one of the configuration.
+    let (cert, key) = match &args.tls_cert {
+        Some(_) => (&args.tls_cert, &args.tls_key),
+        None => (&said.tls_cert, &said.tls_key),
+    };
+    let clients = args.tls_client_ca.as_ref().or(said.tls_client_ca.as_ref());
+    match (cert, key) {
+        (Some(cert), Some(key)) => serve::Tls::read(cert, key, clients.map(PathBuf::as_path)).map(Some),
+        (None, None) if clients.is_none() => Ok(None),
+        _ => bail!(
+            "TLS needs a certificate and its key: `tls_cert` and `tls_key` of `[sink]`, or --tls-cert and --tls-key"
+        ),
+    }
 }
 
 /// Where to listen: what was said, else what the configuration says, else the usual ports.
@@ -164,24 +214,6 @@ pub(super) fn addresses(
             .map_err(|e| anyhow::anyhow!("`grpc` of `[sink]` in the configuration: {e}"))?,
     };
     Ok((http.or(said.http).unwrap_or(HTTP), grpc.0))
-}
-
-impl Args {
-    #[cfg(feature = "tls")]
-    fn is_encrypted(&self) -> bool {
-        self.tls_cert.is_some()
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn is_encrypted(&self) -> bool {
-        false
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls(&self) -> anyhow::Result<Option<serve::Tls>> {
-        let files = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        files.map(|(certificate, key)| serve::Tls::read(certificate, key, self.tls_client_ca.as_deref())).transpose()
-    }
 }
 
 /// The named tokens of the configuration, each by all of its hashes.

@@ -30,9 +30,7 @@ pub(super) enum Listener {
 
 /// Asks who listens on an address.
 pub(super) fn who_listens(address: SocketAddr, token: Option<&str>) -> anyhow::Result<Listener> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
-    let nonce: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let nonce = nonce()?;
     let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => return Ok(Listener::Nobody),
         // A port that takes no connection and does not refuse one is somebody's.
@@ -42,16 +40,28 @@ pub(super) fn who_listens(address: SocketAddr, token: Option<&str>) -> anyhow::R
     let head = format!("GET /sink?nonce={nonce} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     let Ok(answer) = exchange(stream, &[head.as_bytes()]) else { return Ok(Listener::Stranger) };
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let said: Value = serde_json::from_str(body).unwrap_or_default();
+    Ok(shown(body, token, &nonce, address.port()))
+}
+
+/// A random text that a sink is to prove its token with.
+pub(super) fn nonce() -> anyhow::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("no random numbers: {e}"))?;
+    Ok(random.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Who it is that answers this to `/sink?nonce=`.
+pub(super) fn shown(answer: &str, token: Option<&str>, nonce: &str, port: u16) -> Listener {
+    let said: Value = serde_json::from_str(answer).unwrap_or_default();
     let version = said["version"].as_str().unwrap_or_default().to_string();
-    Ok(match (said["sink"].as_str(), &said["proof"], token) {
+    match (said["sink"].as_str(), &said["proof"], token) {
         (Some("codex-tally"), Value::Null, _) => Listener::Open(version),
-        (Some("codex-tally"), Value::String(shown), Some(token)) if *shown == proof(token, &nonce, address.port()) => {
+        (Some("codex-tally"), Value::String(shown), Some(token)) if *shown == proof(token, nonce, port) => {
             Listener::Ours(version)
         }
         (Some("codex-tally"), ..) => Listener::Other,
         _ => Listener::Stranger,
-    })
+    }
 }
 
 /// Sends logs as an exporter does; returns the status line. Only for a listener that has shown that it is ours.

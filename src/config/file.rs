@@ -126,6 +126,16 @@ pub struct SinkConfig {
     pub http: Option<SocketAddr>,
     /// OTLP/gRPC: an address, or `none`.
     pub grpc: Option<String>,
+    /// The certificate of the sink, with its chain, if it speaks TLS (PEM).
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// The authority whose certificates clients must have (PEM).
+    pub tls_client_ca: Option<PathBuf>,
+    /// Host names by which the sink may be called, besides the loopback names.
+    pub allow_hosts: Vec<String>,
+    /// Beyond this machine without encryption, since something in front of the sink encrypts.
+    pub allow_cleartext: bool,
 }
 
 /// A billing channel, as the file names it.
@@ -162,8 +172,14 @@ impl ConfigFile {
                     analytics_key_file: file.billing.analytics_key_file.clone().map(here),
                     ..file.billing
                 };
+                let sink = SinkConfig {
+                    tls_cert: file.sink.tls_cert.clone().map(here),
+                    tls_key: file.sink.tls_key.clone().map(here),
+                    tls_client_ca: file.sink.tls_client_ca.clone().map(here),
+                    ..file.sink
+                };
                 let (teams, prices, rates) = (file.teams.map(here), file.prices.map(here), file.rates.map(here));
-                Ok(ConfigFile { teams, prices, rates, billing, ..file })
+                Ok(ConfigFile { teams, prices, rates, billing, sink, ..file })
             }
         }
     }

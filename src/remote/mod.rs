@@ -1,5 +1,5 @@
-//! Public files, a provider's billing pages, and telemetry that is passed on: the only place that connects to anywhere, and only
-//! when the user asks for it.
+//! Public files, a provider's billing pages, telemetry that is passed on, and the sink that Codex's exporter names: the only place
+//! that connects to anywhere, and only when the user asks for it.
 
 use anyhow::bail;
 
@@ -9,6 +9,7 @@ pub const LIMIT: u64 = 16 * 1024 * 1024;
 mod ask;
 #[cfg(feature = "remote")]
 mod pages;
+mod peer;
 #[cfg(feature = "remote")]
 mod post;
 #[cfg(feature = "remote")]
@@ -16,6 +17,7 @@ mod web;
 pub use ask::{Ask, Key};
 #[cfg(feature = "remote")]
 pub use pages::fetch_pages;
+pub use peer::{Peer, PeerTls};
 #[cfg(feature = "remote")]
 pub use post::Receiver;
 #[cfg(feature = "remote")]

@@ -3,6 +3,7 @@
 
 use super::Checks;
 use super::codex::Seen;
+use super::encrypted;
 use super::telemetry::address;
 use crate::cli::context::{Context, today};
 use crate::cli::sink::{Listener, send, who_listens};
@@ -34,7 +35,7 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
             checks.fail("live hook", format!("{e:#}"), "run the command by hand; it needs stdin, and a writable home")
         }
     }
-    match sink(context) {
+    match sink(context, seen) {
         Ok(Some((millis, true))) => {
             checks.ok("live sink", format!("a record went through the sink in {millis} ms and was not kept"))
         }
@@ -75,7 +76,11 @@ fn hook(context: &Context, command: &str) -> anyhow::Result<u128> {
 }
 
 /// Sends a record to the sink, if it is ours or says so; returns how long it took, and whether it has shown that it is ours.
-fn sink(context: &Context) -> anyhow::Result<Option<(u128, bool)>> {
+fn sink(context: &Context, seen: &Seen) -> anyhow::Result<Option<(u128, bool)>> {
+    let record = serde_json::json!({"attributes": [{"key": "event.name", "value": {"stringValue": PROBE}}]});
+    if let Some(endpoint) = encrypted::endpoint(seen) {
+        return Ok(encrypted::probe(endpoint, seen, &format!("[{record}]"))?.map(|millis| (millis, true)));
+    }
     let token = token::read(&context.home)?;
     let address = address(context);
     let (token, verified) = match who_listens(address, token.as_deref())? {
@@ -83,7 +88,6 @@ fn sink(context: &Context) -> anyhow::Result<Option<(u128, bool)>> {
         Listener::Open(_) => (None, false),
         _ => return Ok(None),
     };
-    let record = serde_json::json!({"attributes": [{"key": "event.name", "value": {"stringValue": PROBE}}]});
     let body = serde_json::json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}).to_string();
     let began = Instant::now();
     let answer = send(address, token.as_deref(), "application/json", body.as_bytes())?;

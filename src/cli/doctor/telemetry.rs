@@ -2,16 +2,19 @@
 
 use super::Checks;
 use super::codex::Seen;
+use super::encrypted::{self, Exporter};
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, token};
 use crate::setup::Record;
 use crate::setup::codex::COMPRESSION;
-use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::Path;
 
 const INIT: &str = "codex-tally init";
+
+/// What is left where logs go elsewhere.
+pub(super) const ONLY: &str =
+    "hooks and transcripts are recorded; ephemeral sessions, title requests and failed tools are not";
 
 /// The address that our sink listens on, or would.
 pub(super) fn address(context: &Context) -> SocketAddr {
@@ -25,11 +28,19 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
         Ok(token) => token,
         Err(e) => return checks.fail("token", format!("{e:#}"), "do what it says, then `codex-tally init`"),
     };
+    if let Some(endpoint) = encrypted::endpoint(seen) {
+        encrypted::check(endpoint, seen, token.as_deref(), checks);
+        return daemon(context, seen, checks);
+    }
     let ours = exporter(context, seen, checks);
-    let listener = who_listens(address(context), token.as_deref());
-    match listener {
+    if context.config.sink.tls_cert.is_some() {
+        // Plain questions say nothing of it.
+        return;
+    }
+    match who_listens(address(context), token.as_deref()) {
         Ok(listener) => {
-            let sent = seen.exporter_file.as_deref().and_then(authorization);
+            let sent = Exporter::read(seen.exporter_file.as_deref());
+            let sent = sent.authorization();
             sink(&listener, address(context), ours, sent.is_some(), checks);
             if ours == Some(true) {
                 header(sent, token.as_deref(), &listener, checks);
@@ -58,15 +69,19 @@ fn environment(context: &Context, checks: &mut Checks) {
 
 /// Whether Codex's logs go to our sink; `None` if it could not be asked.
 fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool> {
-    const ONLY: &str =
-        "hooks and transcripts are recorded; ephemeral sessions, title requests and failed tools are not";
     if !seen.asked {
         return None;
     }
     let over = |kind: &str| seen.exporter[kind]["endpoint"].as_str().map(str::to_string);
     let from = seen.exporter_file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
     let address = address(context);
+    let encrypted = context.config.sink.tls_cert.is_some();
     match (over("otlp-http"), over("otlp-grpc")) {
+        (Some(endpoint), _) if encrypted && is_near(&endpoint) => checks.fail(
+            "exporter",
+            format!("logs go to {endpoint}{from}, but the sink speaks TLS"),
+            "write https and the certificate's authority into Codex's exporter: docs/service.md",
+        ),
         (Some(endpoint), _) if endpoint == format!("http://{address}/v1/logs") => {
             checks.ok("exporter", format!("logs go to {endpoint}{from}"));
             return Some(true);
@@ -130,14 +145,14 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_toke
             format!("stop it, remove the token, set another port as `http` of `[sink]`, and run `{INIT}`"),
         ),
         Listener::Stranger => {
-            let says = format!("another program listens on {address} (or a sink with TLS, which is not asked)");
+            let says = format!("another program listens on {address} (or a sink that speaks TLS)");
             checks.warn("sink", says, format!("`{INIT}` finds a free port"));
         }
     }
 }
 
 /// Whether Codex sends the token that the sink asks for.
-fn header(sent: Option<String>, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
+fn header(sent: Option<&str>, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
     match (sent, token) {
         (None, _) if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
         // Anybody can claim to be a sink without one.
@@ -165,13 +180,4 @@ fn daemon(context: &Context, seen: &Seen, checks: &mut Checks) {
     } else {
         checks.ok("daemon", "Codex's background process was started after `init`");
     }
-}
-
-/// The header in a file of Codex's; Codex itself does not show it.
-fn authorization(file: &Path) -> Option<String> {
-    let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
-    let value = serde_json::to_value(table).unwrap_or(Value::Null);
-    let headers = value["otel"]["exporter"]["otlp-http"]["headers"].as_object()?;
-    let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    header.and_then(|(_, value)| value.as_str()).map(str::to_string)
 }

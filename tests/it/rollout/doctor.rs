@@ -342,3 +342,64 @@ fn a_daemon_from_before_is_to_be_restarted() {
     let checks = said["checks"].as_array().unwrap();
     assert!(checks.iter().any(|c| c["check"] == "daemon" && c["verdict"] == "ok"), "{said:#}");
 }
+
+#[test]
+#[cfg(feature = "tls")]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn a_sink_that_speaks_tls_is_asked_as_codex_asks_it() {
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+    let env = TestEnv::new();
+    let model = MockModel::start(Vec::new());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    super::on_port(&env, port);
+    let path = env.home().join("config.toml");
+    let tls = format!(
+        "tls_cert = {:?}\ntls_key = {:?}\ntls_client_ca = {:?}\nallow_hosts = [\"tally.example.com\"]\n",
+        file("server.pem"),
+        file("server.key"),
+        file("ca.pem")
+    );
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + &tls).unwrap();
+    let server = Server::start(env.tally(&["serve"]));
+    assert!(server.stderr().contains("listening on https://127.0.0.1"), "{}", server.stderr());
+    Codex::new(&env, &model).configure();
+    // The hooks; the exporter is the user's, who knows authority and name.
+    let said = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    assert!(said.stderr.contains("speaks TLS") && config(&env).contains("\nexporter = \"none\""), "{said}");
+    let rolled = Rolled { env, server: None };
+    let hooks = config(&rolled.env);
+    let token = std::fs::read_to_string(rolled.env.home().join("token")).unwrap();
+    let otel = |authority: &str, identity: &str, token: &str| {
+        let tls = format!(
+            "ca-certificate = {:?}, client-certificate = {:?}, client-private-key = {:?}",
+            file(authority),
+            file(&format!("{identity}.pem")),
+            file(&format!("{identity}.key"))
+        );
+        let exporter = format!(
+            "endpoint = \"https://localhost:{port}/v1/logs\", protocol = \"binary\", tls = {{ {tls} }}, \
+             headers = {{ authorization = \"Bearer {token}\" }}"
+        );
+        write_config(&rolled.env, &hooks.replacen("\"none\"", &format!("{{ otlp-http = {{ {exporter} }} }}"), 1));
+    };
+    otel("ca.pem", "client", token.trim());
+    let (_, said) = rolled.doctor(&["--live"], &[]);
+    let of = |name: &str| said["checks"].as_array().unwrap().iter().find(|c| c["check"] == name).unwrap().clone();
+    for name in ["exporter", "sink", "token", "live sink"] {
+        assert_eq!(of(name)["verdict"], "ok", "{:#}", of(name));
+    }
+    assert!(of("sink")["says"].as_str().unwrap().contains("has shown that it has the token"), "{said:#}");
+    otel("ca.pem", "client", "0000000000000000000000000000000000000000000000000000000000000000");
+    rolled.complains("fail", "token", "refuses", "who runs it", &[]);
+    // Its certificate is of another authority than the one that the exporter believes.
+    otel("client.pem", "client", token.trim());
+    rolled.complains("fail", "exporter", "cannot be asked", "ca-certificate", &[]);
+    assert!(server.stop().success());
+    otel("ca.pem", "client", token.trim());
+    rolled.complains("fail", "exporter", "cannot be asked", "start the sink", &[]);
+    // Plain, although the sink speaks TLS.
+    let plain =
+        format!("{{ otlp-http = {{ endpoint = \"http://127.0.0.1:{port}/v1/logs\", protocol = \"binary\" }} }}");
+    write_config(&rolled.env, &hooks.replacen("\"none\"", &plain, 1));
+    rolled.complains("fail", "exporter", "speaks TLS", "docs/service.md", &[]);
+}
