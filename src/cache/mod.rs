@@ -21,7 +21,7 @@ use crate::store::Cache;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// What sessions are computed with, besides their observations.
 #[derive(Debug)]
@@ -55,13 +55,13 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// What the books of sealed months say of the lines of a session; nothing if no month is sealed.
+    /// What the books of sealed months say of the lines of a session with these threads; nothing if no month is sealed.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn postings(&self, session: &ThreadId, lines: &[Line], store: &dyn Cache) -> anyhow::Result<Vec<Posting>> {
+    pub fn postings(&self, threads: &[ThreadId], lines: &[Line], store: &dyn Cache) -> anyhow::Result<Vec<Posting>> {
         let Some(closed) = self.closed else { return Ok(Vec::new()) };
-        Ok(ledger::postings(lines, closed, &store.sealed_of(session)?))
+        Ok(ledger::postings(lines, closed, threads, &store.sealed_of(threads)?))
     }
 
     /// The last month that is sealed.
@@ -90,12 +90,12 @@ impl Inputs {
     }
 
     fn rollups(&self, observations: &[Observation], store: &dyn Cache) -> anyhow::Result<Vec<Rollup>> {
-        let sealed_of = &|session: &ThreadId| store.sealed_of(session);
+        let sealed_of = &|threads: &[ThreadId]| store.sealed_of(threads);
         ledger::rollups(observations, &self.options, &self.book, &Books { closed: self.closed, sealed_of })
     }
 
     fn sessions(&self, observations: &[Observation], store: &dyn Cache) -> anyhow::Result<Vec<Computed>> {
-        let sealed_of = &|session: &ThreadId| store.sealed_of(session);
+        let sealed_of = &|threads: &[ThreadId]| store.sealed_of(threads);
         ledger::sessions(observations, &self.options, &self.book, &Books { closed: self.closed, sealed_of })
     }
 }

@@ -77,15 +77,19 @@ impl Family {
     pub fn of(store: &dyn Cache, threads: &[ThreadId]) -> anyhow::Result<Self> {
         let mut family = Family { seen: Vec::new(), observations: Vec::new() };
         let mut known = BTreeSet::new();
-        let mut new = store.family(threads)?;
+        // What was sealed together is looked at together, whatever it is by now.
+        let with_sealed = |mut ids: Vec<ThreadId>| {
+            ids.extend(store.sealed_with(&ids)?);
+            store.family(&ids)
+        };
+        let mut new = with_sealed(threads.to_vec())?;
         while !new.is_empty() {
             known.extend(new.iter().cloned());
             let threads = new.clone();
             family.seen.extend(store.marks(new)?);
             family.observations.extend(store.observations_of(&threads)?);
             // A new link can lead to a session that was not looked at yet.
-            let roots = attribution::roots(&family.observations);
-            new = store.family(&roots)?;
+            new = with_sealed([attribution::roots(&family.observations), threads].concat())?;
             new.retain(|thread| !known.contains(thread));
         }
         Ok(family)

@@ -56,6 +56,17 @@ pub fn verify(
         on(progress);
         last = Some(end);
     }
+    for period in store.sealed_periods()? {
+        let mut last: Option<ThreadId> = None;
+        loop {
+            let batch = store.sealed_after(period, last.as_ref(), TOGETHER)?;
+            let Some(end) = batch.last() else { break };
+            last = Some(end.session.clone());
+            for session in batch.into_iter().map(|s| s.session).filter(|s| !known.contains(s)) {
+                found(Finding { session, what: "was sealed, but is in no report" });
+            }
+        }
+    }
     for session in store.sessions()?.into_iter().filter(|s| !known.contains(s)) {
         if store.dirty()? == 0 {
             found(Finding { session, what: "is in the cache, but in no observation" });

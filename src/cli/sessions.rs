@@ -147,7 +147,8 @@ impl Sessions {
 
     /// What the books of sealed months say of a session's lines.
     pub fn postings(&self, one: &One) -> anyhow::Result<Vec<Posting>> {
-        self.inputs.postings(&one.session.session, &one.lines, &self.store)
+        let threads: Vec<ThreadId> = one.session.threads.iter().map(|t| t.thread.clone()).collect();
+        self.inputs.postings(&threads, &one.lines, &self.store)
     }
 
     /// The threads of one session.

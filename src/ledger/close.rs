@@ -1,10 +1,9 @@
 //! Rollups over months of which some are sealed: what was sealed stands, and the first open month has the corrections.
 
-use super::book::Bookable;
-use super::correct::corrections;
+use super::sealed::Share;
 use crate::model::{
-    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SealedSession, SessionRollup, Slot, Status, Sums, ToolCostRow,
-    ToolRow, TurnRow, UsageRow,
+    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow, ToolRow,
+    TurnRow, UsageRow,
 };
 use std::collections::BTreeMap;
 
@@ -81,25 +80,19 @@ fn absorb<'a>(into: &mut SessionRollup<'a>, part: SessionRollup<'a>) {
     into.reported.extend(part.reported.into_iter().map(|row| ReportedRow { keys: row.keys + keys, ..row }));
 }
 
-/// The corrections that the books of a session need, in the first open month.
-pub(super) fn corrections_of(lines: &[Bookable], sealed: &[SealedSession]) -> Vec<Booked> {
-    let booked: Vec<Booked> = sealed.iter().flat_map(|s| s.lines.iter().cloned()).collect();
-    corrections(lines, &booked)
-}
-
-/// A session's rollup with its closed months as they were sealed, and their corrections in the first open month. `parts` are the
-/// sealed ones, `lines` the corrections.
+/// A session's rollup with its closed months as they were sealed, and their corrections in the first open month. `lines` are the
+/// corrections.
 pub(super) fn close<'a>(
     live: &SessionRollup<'a>,
     through: BillingPeriod,
-    parts: &[(BillingPeriod, SessionRollup<'a>)],
+    sealed: &Share<'a>,
     lines: &'a [Booked],
     months: &'a BTreeMap<BillingPeriod, String>,
 ) -> SessionRollup<'a> {
     let open = opens(through);
     let mut made = retain(live, |slot| slot >= open);
     if live.counted < open {
-        let counted = parts.iter().find(|(period, part)| month(part.counted) == *period);
+        let counted = sealed.own.iter().find(|(period, part)| month(part.counted) == *period);
         made.counted = counted.map_or(open, |(_, part)| part.counted);
         if let Some((_, part)) = counted {
             made.prompts = part.prompts;
@@ -109,15 +102,14 @@ pub(super) fn close<'a>(
             made.quarantined = part.quarantined;
         }
     }
-    let parts: Vec<SessionRollup<'a>> = parts.iter().map(|(_, part)| part.clone()).collect();
-    for part in &parts {
+    for (_, part) in &sealed.own {
         absorb(&mut made, part.clone());
     }
     let name = |period: BillingPeriod| months.get(&period).map_or("", String::as_str);
     add_lines(&mut made, open, lines, &name);
     let closed = retain(live, |slot| slot < open);
-    add_tools(&mut made, open, &closed, &parts, &name);
-    add_reported(&mut made, open, &closed, &parts, &name);
+    add_tools(&mut made, open, &closed, &sealed.booked, &name);
+    add_reported(&mut made, open, &closed, &sealed.booked, &name);
     made
 }
 

@@ -7,6 +7,7 @@ mod correct;
 mod line;
 mod rollup;
 mod seal;
+mod sealed;
 mod tool_cost;
 
 pub use crate::attribution::{DefaultChannel, Options};
@@ -16,8 +17,10 @@ pub use seal::{Head, Sealing, fields, hash};
 pub use tool_cost::{ToolShare, tool_shares};
 
 use book::{Bookable, bookable};
+use correct::corrections;
 use line::lines;
 use rollup::rollup;
+use sealed::{Sealed, Share};
 
 use crate::attribution;
 use crate::model::{
@@ -25,7 +28,7 @@ use crate::model::{
 };
 use crate::pricing::PriceBook;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All sessions and their lines.
 #[derive(Debug, Default)]
@@ -68,8 +71,8 @@ pub struct Computed {
 pub struct Books<'s> {
     /// The months that are closed, if any was sealed.
     pub closed: Option<Closed>,
-    /// Looks up what was sealed of a session, in the order of months.
-    pub sealed_of: &'s dyn Fn(&ThreadId) -> anyhow::Result<Vec<SealedSession>>,
+    /// Looks up what was sealed of the sessions that any of these threads was in, in the order of months.
+    pub sealed_of: &'s dyn Fn(&[ThreadId]) -> anyhow::Result<Vec<SealedSession>>,
 }
 
 impl Books<'static> {
@@ -79,7 +82,7 @@ impl Books<'static> {
     }
 }
 
-/// The rollups of the sessions that these observations tell of.
+/// The rollups of the sessions that these observations tell of, and of what was sealed of them under other ids.
 ///
 /// # Errors
 /// A rollup cannot be encoded, what was sealed cannot be read.
@@ -89,19 +92,11 @@ pub fn rollups(
     book: &PriceBook,
     books: &Books<'_>,
 ) -> anyhow::Result<Vec<Rollup>> {
-    let sessions = attribution::sessions(observations, options).into_iter();
-    let rollup = |mut session: SessionFact| {
-        let lines = take_lines(&mut session, book);
-        let live = rollup(&session, &lines, book)?;
-        match books.closed {
-            None => Ok(live),
-            Some(closed) => Ok(close_session(live, &lines, closed, &(books.sealed_of)(&session.session)?)?.0),
-        }
-    };
-    sessions.map(rollup).collect()
+    let computed = compute(observations, options, book, books, false)?;
+    Ok(computed.into_iter().map(|c| c.rollup).collect())
 }
 
-/// The sessions with all that seals need to know of them.
+/// The same with all that seals need to know of them.
 ///
 /// # Errors
 /// As [`rollups`].
@@ -111,30 +106,57 @@ pub fn sessions(
     book: &PriceBook,
     books: &Books<'_>,
 ) -> anyhow::Result<Vec<Computed>> {
-    let sessions = attribution::sessions(observations, options).into_iter();
-    let compute = |mut session: SessionFact| {
-        let lines = take_lines(&mut session, book);
-        let live = rollup(&session, &lines, book)?;
-        let Some(closed) = books.closed else {
-            return Ok(Computed { rollup: live, open: lines.iter().map(self::book).collect() });
-        };
-        let (rollup, corrections) = close_session(live, &lines, closed, &(books.sealed_of)(&session.session)?)?;
-        let open = lines.iter().filter(|l| l.period > closed.through).map(self::book);
-        Ok(Computed { rollup, open: open.chain(corrections).collect() })
-    };
-    sessions.map(compute).collect()
+    compute(observations, options, book, books, true)
 }
 
-/// What the books say of the lines of a session: what was sealed, and the corrections that the first open month has.
-pub fn postings(lines: &[Line], closed: Closed, sealed: &[SealedSession]) -> Vec<Posting> {
-    let closed_lines: Vec<Bookable> = lines.iter().filter(|l| l.period <= closed.through).map(bookable).collect();
-    let of = |s: &SealedSession| {
-        let month = s.period;
-        s.lines.iter().map(move |line| Posting { month, is_sealed: true, line: line.clone() }).collect::<Vec<_>>()
+fn compute(
+    observations: &[Observation],
+    options: &Options,
+    book: &PriceBook,
+    books: &Books<'_>,
+    with_lines: bool,
+) -> anyhow::Result<Vec<Computed>> {
+    let sessions = attribution::sessions(observations, options);
+    let now: BTreeSet<ThreadId> = sessions.iter().map(|s| s.session.clone()).collect();
+    let threads = sessions.iter().flat_map(|s| &s.threads).map(|t| t.thread.clone()).chain(now.iter().cloned());
+    let sealed = match books.closed {
+        None => Vec::new(),
+        Some(_) => (books.sealed_of)(&threads.collect::<Vec<_>>())?,
     };
-    let open = close::corrections_of(&closed_lines, sealed).into_iter();
+    let mut sealed = Sealed::new(&sealed, &sessions)?;
+    let mut all = Vec::with_capacity(sessions.len());
+    for mut session in sessions {
+        let lines = take_lines(&mut session, book);
+        let live = rollup(&session, &lines, book)?;
+        let is_open = |l: &&Line| books.closed.is_none_or(|closed| l.period > closed.through);
+        let open = lines.iter().filter(|_| with_lines).filter(is_open).map(self::book);
+        let (rollup, corrections) = match books.closed {
+            None => (live, Vec::new()),
+            Some(closed) => close_session(live, &lines, closed, &sealed.share(&session.session))?,
+        };
+        all.push(Computed { rollup, open: open.chain(corrections).collect() });
+    }
+    if let Some(closed) = books.closed {
+        all.extend(sealed.others(&now, closed)?);
+    }
+    Ok(all)
+}
+
+/// What the books of sealed months say of the lines of a session with these threads: what was sealed, and the corrections that
+/// the first open month has.
+pub fn postings(lines: &[Line], closed: Closed, threads: &[ThreadId], sealed: &[SealedSession]) -> Vec<Posting> {
+    let closed_lines: Vec<Bookable> = lines.iter().filter(|l| l.period <= closed.through).map(bookable).collect();
+    let threads: BTreeSet<&str> = threads.iter().map(ThreadId::as_str).collect();
+    let of = |s: &SealedSession| {
+        let mine = s.lines.iter().filter(|line| threads.contains(line.thread.as_str()));
+        let month = s.period;
+        mine.map(|line| Posting { month, is_sealed: true, line: line.clone() }).collect::<Vec<_>>()
+    };
+    let sealed: Vec<Posting> = sealed.iter().flat_map(of).collect();
+    let booked: Vec<Booked> = sealed.iter().map(|posting| posting.line.clone()).collect();
+    let open = corrections(&closed_lines, &booked).into_iter();
     let open = open.map(|line| Posting { month: closed.through.next(), is_sealed: false, line });
-    sealed.iter().flat_map(of).chain(open).collect()
+    sealed.into_iter().chain(open).collect()
 }
 
 fn take_lines(session: &mut SessionFact, book: &PriceBook) -> Vec<Line> {
@@ -145,23 +167,23 @@ fn close_session(
     live: Rollup,
     lines: &[Line],
     closed: Closed,
-    sealed: &[SealedSession],
+    sealed: &Share<'_>,
 ) -> anyhow::Result<(Rollup, Vec<Booked>)> {
     let is_closed = |line: &&Line| line.period <= closed.through;
     let bookable: Vec<Bookable> = lines.iter().filter(is_closed).map(bookable).collect();
-    let corrections = close::corrections_of(&bookable, sealed);
-    let decode = |bytes| SessionRollup::decode(bytes).context("what was sealed of a session is damaged");
-    let parts: Vec<_> = sealed.iter().map(|s| Ok((s.period, decode(&s.part)?))).collect::<anyhow::Result<_>>()?;
+    let corrections = corrections(&bookable, &sealed.lines);
     // The names of all months that a correction may be of.
-    let months = corrections.iter().map(|c| c.of).chain(sealed.iter().map(|s| s.period));
-    let whole = decode(&live.bytes)?;
-    let slots = whole.tools.iter().map(|r| r.slot).chain(whole.reported.iter().map(|r| r.slot));
-    let months = months.chain(slots.map(|slot| slot.start().day().period()));
-    let corrected = parts.iter().flat_map(|(_, p)| &p.keys).filter_map(|k| k.corrects.parse().ok());
-    let months = months.chain(corrected);
+    let months = corrections.iter().map(|c| c.of);
+    let whole = SessionRollup::decode(&live.bytes).context("a rollup is damaged")?;
+    let of_rows = |r: &SessionRollup<'_>| {
+        let slots = r.tools.iter().map(|row| row.slot).chain(r.reported.iter().map(|row| row.slot));
+        let corrected = r.keys.iter().filter_map(|k| k.corrects.parse().ok());
+        slots.map(|slot| slot.start().day().period()).chain(corrected).collect::<Vec<BillingPeriod>>()
+    };
+    let months = months.chain(sealed.booked.iter().chain([&whole]).flat_map(of_rows));
     let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
-    let made = close::close(&whole, closed.through, &parts, &corrections, &months);
+    let made = close::close(&whole, closed.through, sealed, &corrections, &months);
     let (span, bytes) = (made.span(), made.encode()?);
-    drop((made, parts, whole));
+    drop((made, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))
 }

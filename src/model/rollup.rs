@@ -47,6 +47,13 @@ pub struct Keys<'a> {
     pub labels: &'a str,
 }
 
+impl Keys<'_> {
+    /// No source linked the thread to anything the user started when this was booked.
+    pub fn is_auxiliary(&self) -> bool {
+        self.kind == "auxiliary"
+    }
+}
+
 /// Labels as one text, which keys can be compared by. Neither names nor values have control characters in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Labels;

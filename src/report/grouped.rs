@@ -6,7 +6,7 @@ use super::days::Days;
 use super::measures::{Measures, columns};
 use super::table::{Cell, Column, Kind, Report};
 use super::tools::Tools;
-use crate::model::{Conversion, Coverage, Day, Labels, SessionRollup, Slot, Sums};
+use crate::model::{Conversion, Coverage, Day, Labels, SessionRollup, Slot, Sums, UsageRow};
 use std::collections::{BTreeMap, HashMap};
 
 /// How time is cut.
@@ -191,12 +191,13 @@ impl<'b> Grouped<'b> {
             }
             places.push(place);
         }
-        if !session.auxiliary {
-            self.count_session(&places);
-            for (turn, of_turn) in session.turns() {
-                let rows = of_turn.iter().filter_map(|row| places.get(*row as usize).copied().flatten());
-                self.count_turns(rows, turn.turns);
-            }
+        // What was sealed stays what it was when more is known: so rows say it, not the session.
+        let counts = |row: &UsageRow| !session.keys[row.keys as usize].is_auxiliary();
+        let counted = session.usage.iter().zip(&places).filter(|(row, _)| counts(row));
+        self.count_session(counted.filter_map(|(_, place)| *place));
+        for (turn, of_turn) in session.turns() {
+            let rows = of_turn.iter().filter_map(|row| places.get(*row as usize).copied().flatten());
+            self.count_turns(rows, turn.turns);
         }
         let by_tool = self.needs_tool_costs();
         for row in session.tool_costs.iter().filter(|_| by_tool) {
@@ -239,8 +240,8 @@ impl<'b> Grouped<'b> {
     }
 
     /// A session counts once in each group that has something of it.
-    fn count_session(&mut self, places: &[Option<usize>]) {
-        let groups = distinct(places.iter().copied().flatten());
+    fn count_session(&mut self, groups: impl Iterator<Item = usize>) {
+        let groups = distinct(groups);
         self.totals.sessions += i64::from(!groups.is_empty());
         groups.into_iter().for_each(|group| self.groups[group].measures.sessions += 1);
     }

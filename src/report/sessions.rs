@@ -43,10 +43,13 @@ impl Sessions {
         }
         let failures = tools.iter().map(|row| row.failures).sum();
         let usage = || session.usage.iter().zip(&rows).filter(|(_, is_in)| **is_in).map(|(row, _)| row);
+        let keys: Vec<&Keys<'_>> = usage().map(|row| &session.keys[row.keys as usize]).collect();
+        // What was sealed stays what it was when more is known.
+        let auxiliary = if keys.is_empty() { session.auxiliary } else { keys.iter().all(|k| k.is_auxiliary()) };
         let mut measures = Measures::default();
         for to in [&mut measures, &mut self.totals] {
             usage().for_each(|row| to.add_row(row));
-            to.sessions += i64::from(!session.auxiliary);
+            to.sessions += i64::from(!auxiliary);
             to.turns += turns;
             tools.iter().for_each(|row| to.add_tool(row));
             reported.iter().for_each(|row| to.add_reported(row));
@@ -55,8 +58,7 @@ impl Sessions {
         let once = |n: i64| if started { n } else { 0 };
         let extra = [once(session.prompts), failures, once(session.api_errors), once(session.unmetered_attempts)];
         self.sums.iter_mut().zip(extra).for_each(|(sum, n)| *sum += n);
-        let keys: Vec<&Keys<'_>> = usage().map(|row| &session.keys[row.keys as usize]).collect();
-        let mut row = head(session, &keys);
+        let mut row = head(session, &keys, auxiliary);
         row.extend(measures.cells());
         row.extend(extra.map(Cell::Count));
         let unmetered = unmetered_by_model(session);
@@ -110,7 +112,7 @@ const HEAD: [(&str, Option<&str>); 13] = [
     ("forked_from", None),
 ];
 
-fn head(session: &SessionRollup<'_>, keys: &[&Keys<'_>]) -> Vec<Cell> {
+fn head(session: &SessionRollup<'_>, keys: &[&Keys<'_>], auxiliary: bool) -> Vec<Cell> {
     let listed = |value: usize| {
         let all: BTreeSet<&str> = keys.iter().map(|k| k.values[value]).collect();
         match all.is_empty() {
@@ -123,7 +125,7 @@ fn head(session: &SessionRollup<'_>, keys: &[&Keys<'_>]) -> Vec<Cell> {
     let [team, cost_centre, project, user] = session.owner;
     vec![
         text(session.session),
-        text(if session.auxiliary { "auxiliary" } else { "session" }),
+        text(if auxiliary { "auxiliary" } else { "session" }),
         Cell::Text(session.started.to_rfc3339()),
         Cell::Text(session.ended.to_rfc3339()),
         Cell::Count(seconds.max(0)),

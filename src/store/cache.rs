@@ -31,7 +31,7 @@ pub trait Cache {
     /// The observations of threads.
     fn observations_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Observation>>;
 
-    /// Puts sessions in the place of all that had any of these threads, and takes the marks away. Returns false, and changes
+    /// Puts sessions in the place of all that had any of these threads or these ids, and takes the marks away. Returns false, and changes
     /// nothing, if something else came in between: other marks, other members, other inputs.
     fn replace(&mut self, inputs: &[u8], seen: &[Seen], sessions: &[Rollup]) -> anyhow::Result<bool>;
 
@@ -66,8 +66,11 @@ pub trait Cache {
     /// The months of which something sealed is stored, whether their seals are there or not.
     fn sealed_periods(&self) -> anyhow::Result<Vec<BillingPeriod>>;
 
-    /// What was sealed of a session, in the order of months.
-    fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>>;
+    /// What was sealed of the sessions that any of these threads was in then, in the order of months.
+    fn sealed_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<SealedSession>>;
+
+    /// The ids of these sealed sessions, and of all threads that were in them.
+    fn sealed_with(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<ThreadId>>;
 
     /// The sessions of a sealed month behind this one, in the order of their ids.
     fn sealed_after(

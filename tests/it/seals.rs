@@ -255,13 +255,16 @@ mod properties {
     use codex_tally::cache::{self, Inputs};
     use codex_tally::ledger::Options;
     use codex_tally::model::{
-        Body, Channel, KeyBuilder, Observation, Response, Rule, Rules, SessionRollup, SourceKind, Sums, ThreadId,
-        Timestamp, TokenSums, TokenUsage, ToolCall,
+        Body, Channel, KeyBuilder, Keys, Link, Observation, Response, Rule, Rules, SessionRollup, SourceKind, Sums,
+        ThreadId, Timestamp, TokenSums, TokenUsage, ToolCall,
     };
     use codex_tally::pricing::PriceBook;
     use codex_tally::store::sqlite::SqliteStore;
     use codex_tally::store::{Batch, Cache, Store};
     use proptest::prelude::*;
+
+    use crate::support::Capture;
+    use crate::support::observed::{of_hooks, of_otlp, of_transcripts};
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -271,6 +274,8 @@ mod properties {
         Telemetry(u8, u8, u16),
         /// Another team pays from now on, also for what was.
         Team(u8),
+        /// It is found out that a thread is of another session, perhaps of one that nothing else is known of.
+        Join(u8, u8, bool),
         /// The next month is sealed.
         Seal,
     }
@@ -280,6 +285,7 @@ mod properties {
             6 => (0..5u8, 0..4u8, 1..2_000u16).prop_map(|(s, m, n)| Step::Respond(s, m, n)),
             2 => (0..5u8, 0..4u8, 1..2_000u16).prop_map(|(s, m, n)| Step::Telemetry(s, m, n)),
             1 => (0..3u8).prop_map(Step::Team),
+            2 => (0..5u8, 0..7u8, any::<bool>()).prop_map(|(s, to, hook)| Step::Join(s, to, hook)),
             2 => Just(Step::Seal),
         ]
     }
@@ -290,8 +296,24 @@ mod properties {
         Timestamp(start.0 + i64::from(n) * 60_000_000_000)
     }
 
+    fn thread(n: u8) -> ThreadId {
+        ThreadId::new(&format!("01a1fbc1-b2d8-74a2-955e-{n:012x}")).unwrap()
+    }
+
+    fn joined(child: u8, root: u8, hook: bool) -> Observation {
+        let source = if hook { SourceKind::Hook } else { SourceKind::Otlp };
+        let link = Link { session: thread(root) };
+        Observation {
+            thread: thread(child),
+            key: KeyBuilder::new("link").part(thread(child).as_str()).number(root.into()).number(hook.into()).build(),
+            source,
+            time: moment(0, root.into()),
+            body: Body::Link(link),
+        }
+    }
+
     fn observations(session: u8, month: u8, n: u16, telemetry: bool) -> Vec<Observation> {
-        let thread = ThreadId::new(&format!("01a1fbc1-b2d8-74a2-955e-{session:012x}")).unwrap();
+        let thread = thread(session);
         let key =
             |kind: &str| KeyBuilder::new(kind).part(thread.as_str()).number(i64::from(month)).number(n.into()).build();
         let see = |kind: &str, source, time, body| {
@@ -335,18 +357,32 @@ mod properties {
 
     /// By team: responses, tokens, amounts and tool calls of all months.
     fn books(store: &SqliteStore, inputs: &Inputs, range: (Timestamp, Timestamp)) -> Books {
+        books_by(store, inputs, range, |_, keys| keys.values[0].to_string())
+    }
+
+    /// By session, thread and all else.
+    fn rows(store: &SqliteStore, inputs: &Inputs, range: (Timestamp, Timestamp)) -> Books {
+        books_by(store, inputs, range, |session, keys| format!("{} {keys:?}", session.session))
+    }
+
+    fn books_by(
+        store: &SqliteStore,
+        inputs: &Inputs,
+        range: (Timestamp, Timestamp),
+        by: impl Fn(&SessionRollup<'_>, &Keys<'_>) -> String,
+    ) -> Books {
         let mut books = Books::new();
         let given = store.rollups(inputs.hash(), (Timestamp(i64::MIN), Timestamp(i64::MAX)), &mut |bytes| {
             let session = SessionRollup::decode(bytes).unwrap();
             let has = |slot: codex_tally::model::Slot| slot.start() >= range.0 && slot.start() < range.1;
             for row in session.usage.iter().filter(|row| has(row.slot)) {
-                let team = books.entry(session.keys[row.keys as usize].values[0].to_string()).or_default();
+                let team = books.entry(by(&session, &session.keys[row.keys as usize])).or_default();
                 team.0 += row.responses;
                 team.1 += row.tokens;
                 team.2 += row.sums;
             }
             for row in session.tools.iter().filter(|row| has(row.slot)) {
-                books.entry(session.keys[row.keys as usize].values[0].to_string()).or_default().3 += row.calls;
+                books.entry(by(&session, &session.keys[row.keys as usize])).or_default().3 += row.calls;
             }
             Ok(())
         });
@@ -365,7 +401,7 @@ mod properties {
     const ALL: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
         #[test]
         fn the_months_together_say_what_an_open_ledger_says(steps in prop::collection::vec(step(), 1..40)) {
@@ -381,6 +417,11 @@ mod properties {
                         sealing.append(&batch).unwrap();
                         open.append(&batch).unwrap();
                     }
+                    Step::Join(child, root, hook) => {
+                        let batch = Batch { observations: vec![joined(child, root, hook)], ..Batch::default() };
+                        sealing.append(&batch).unwrap();
+                        open.append(&batch).unwrap();
+                    }
                     Step::Team(new) => team = new,
                     Step::Seal if month < 5 => {
                         let inputs = inputs(team, &sealing);
@@ -390,7 +431,7 @@ mod properties {
                         month += 1;
                         let inputs = self::inputs(team, &sealing);
                         cache::refresh(&mut sealing, &inputs, &mut |_| {}).unwrap();
-                        frozen.push((month, books(&sealing, &inputs, month_of(month))));
+                        frozen.push((month, rows(&sealing, &inputs, month_of(month))));
                     }
                     Step::Seal => {}
                 }
@@ -400,13 +441,53 @@ mod properties {
             cache::refresh(&mut open, &without, &mut |_| {}).unwrap();
             prop_assert_eq!(books(&sealing, &with, ALL), books(&open, &without, ALL));
             for (month, then) in frozen {
-                prop_assert_eq!(books(&sealing, &with, month_of(month)), then, "month {}", month);
+                prop_assert_eq!(rows(&sealing, &with, month_of(month)), then, "month {}", month);
             }
             let mut found = Vec::new();
             cache::verify(&sealing, &with, &mut |f| found.push(f.to_string()), &mut |_| {}).unwrap();
             prop_assert!(found.is_empty(), "{:?}", found);
             for seal in sealing.seals().unwrap() {
                 prop_assert_eq!(cache::export(&sealing, &seal, &mut |_| Ok(())).unwrap(), None);
+            }
+        }
+    }
+
+    /// What one source alone saw is sealed, then what two saw: threads that were sessions turn out to be parts of others, and the
+    /// other way round.
+    #[test]
+    fn captures_that_are_sealed_before_all_of_them_is_known_stay_as_they_are() {
+        for capture in Capture::all("captures") {
+            let sources =
+                [of_otlp(&capture, |_| true), of_hooks(&capture), of_transcripts(&capture, |_, t| vec![t.to_vec()]).0];
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+                let (mut sealing, mut open) = (store(&folder, "sealing.db"), store(&folder, "open.db"));
+                let mut frozen = Vec::new();
+                for (month, source) in (5..).zip(order) {
+                    // All of it is of May.
+                    let earlier = |o: &Observation| Observation {
+                        time: Timestamp(o.time.0 - 195 * 86_400_000_000_000),
+                        ..o.clone()
+                    };
+                    let batch =
+                        Batch { observations: sources[source].iter().map(earlier).collect(), ..Batch::default() };
+                    sealing.append(&batch).unwrap();
+                    open.append(&batch).unwrap();
+                    let inputs = inputs(0, &sealing);
+                    cache::refresh(&mut sealing, &inputs, &mut |_| {}).unwrap();
+                    let period = format!("2026-0{month}").parse().unwrap();
+                    cache::seal(&mut sealing, &inputs, period, false, &mut |_| {}).unwrap();
+                    let inputs = self::inputs(0, &sealing);
+                    cache::refresh(&mut sealing, &inputs, &mut |_| {}).unwrap();
+                    frozen.push((month, rows(&sealing, &inputs, month_of(month - 4))));
+                }
+                let (with, without) = (inputs(0, &sealing), inputs(0, &open));
+                cache::refresh(&mut open, &without, &mut |_| {}).unwrap();
+                let all = books(&open, &without, ALL);
+                assert_eq!(books(&sealing, &with, ALL), all, "{} {order:?}", capture.name);
+                for (month, then) in frozen {
+                    assert_eq!(rows(&sealing, &with, month_of(month - 4)), then, "{} {order:?} {month}", capture.name);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The cache of sessions in SQLite.
 
 use super::rows::{self, new_mark, thread_row};
-use super::{SqliteStore, mark_busy};
+use super::{SqliteStore, mark_busy, sealed};
 use crate::model::{BillingPeriod, Observation, Rollup, Seal, SealedSession, ThreadId, Timestamp};
 use crate::store::{Cache, Mark, Seen};
 use anyhow::Context as _;
@@ -42,7 +42,7 @@ impl Cache for SqliteStore {
             tx.execute_batch("DELETE FROM member; DELETE FROM session; DELETE FROM dirty;")?;
             tx.execute("INSERT INTO dirty SELECT id, ?1 FROM thread", [new_mark()?])?;
             tx.execute("INSERT OR REPLACE INTO computed_with VALUES (1, ?1)", [inputs])?;
-            Ok(())
+            sealed::index(tx)
         })
     }
 
@@ -118,11 +118,13 @@ impl Cache for SqliteStore {
     }
 
     fn sessions_like(&self, part: &str, most: usize) -> anyhow::Result<Vec<ThreadId>> {
-        let exact = "SELECT session_id FROM session WHERE session_id = ?1 LIMIT ?2";
+        // One without members is a thread of another by now.
+        let exact = "SELECT session_id FROM session WHERE session_id = ?1 \
+                     AND id IN (SELECT session FROM member) LIMIT ?2";
         let begins = "SELECT DISTINCT s.session_id FROM thread t JOIN member m ON m.thread = t.id \
                       JOIN session s ON s.id = m.session WHERE t.thread_id >= ?1 AND t.thread_id < ?1 || char(127) \
                       UNION SELECT session_id FROM session WHERE session_id >= ?1 AND session_id < ?1 || char(127) \
-                      ORDER BY 1 LIMIT ?2";
+                      AND id IN (SELECT session FROM member) ORDER BY 1 LIMIT ?2";
         let contains = "SELECT DISTINCT s.session_id FROM thread t JOIN member m ON m.thread = t.id \
                         JOIN session s ON s.id = m.session \
                         WHERE instr(t.thread_id, ?1) > 0 OR instr(s.session_id, ?1) > 0 ORDER BY 1 LIMIT ?2";
@@ -136,8 +138,7 @@ impl Cache for SqliteStore {
     }
 
     fn last_session(&self) -> anyhow::Result<Option<ThreadId>> {
-        let sql =
-            "SELECT session_id FROM session WHERE auxiliary = 0 ORDER BY started_ns DESC, session_id DESC LIMIT 1";
+        let sql = "SELECT session_id FROM session WHERE auxiliary = 0 AND id IN (SELECT session FROM member) ORDER BY started_ns DESC, session_id DESC LIMIT 1";
         Ok(ids(&mut self.db.prepare(sql)?.query([])?)?.pop())
     }
 
@@ -164,8 +165,12 @@ impl Cache for SqliteStore {
         self.read_sealed_periods()
     }
 
-    fn sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
-        self.read_sealed_of(session)
+    fn sealed_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<SealedSession>> {
+        self.read_sealed_of(threads)
+    }
+
+    fn sealed_with(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<ThreadId>> {
+        self.read_sealed_with(threads)
     }
 
     fn sealed_after(
@@ -262,7 +267,10 @@ fn replace(tx: &Transaction<'_>, seen: &[Seen], sessions: &[Rollup]) -> anyhow::
     }
     let mut add = tx.prepare_cached("INSERT INTO session VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6)")?;
     let mut join = tx.prepare_cached("INSERT INTO member VALUES (?1, ?2)")?;
+    let mut drop_named = tx.prepare_cached("DELETE FROM session WHERE session_id = ?1")?;
     for s in sessions {
+        // What was sealed of an id that is no session any more has no members.
+        drop_named.execute([s.session.as_str()])?;
         let (first, last) = s.span;
         let (started, first, last) = (s.started.0, first.start().0, last.start().0);
         add.execute(params![s.session.as_str(), s.auxiliary, started, first, last, s.bytes])?;

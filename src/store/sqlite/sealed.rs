@@ -2,10 +2,11 @@
 
 use super::SqliteStore;
 use super::cache::ids;
-use crate::model::{BillingPeriod, Booked, BookedDetail, Seal, SealedSession, ThreadId, Timestamp};
+use crate::model::{BillingPeriod, Booked, BookedDetail, Seal, SealedSession, SessionRollup, ThreadId, Timestamp};
 use crate::store::Cache;
 use anyhow::Context as _;
-use rusqlite::{DropBehavior, Row, params};
+use rusqlite::{Connection, DropBehavior, Row, params};
+use std::collections::BTreeSet;
 
 impl SqliteStore {
     pub(super) fn read_seals(&self) -> anyhow::Result<Vec<Seal>> {
@@ -28,10 +29,32 @@ impl SqliteStore {
         Ok(periods)
     }
 
-    pub(super) fn read_sealed_of(&self, session: &ThreadId) -> anyhow::Result<Vec<SealedSession>> {
-        let sql = "SELECT session_id, period, part, lines FROM sealed_session WHERE session_id = ?1 ORDER BY period";
+    pub(super) fn read_sealed_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<SealedSession>> {
+        let sql = "SELECT session_id FROM sealed_thread WHERE thread_id = ?1";
+        let mut of_thread = self.db.prepare_cached(sql)?;
+        let mut sessions = BTreeSet::new();
+        for thread in threads {
+            sessions.extend(ids(&mut of_thread.query([thread.as_str()])?)?);
+        }
+        let sql = "SELECT session_id, period, part, lines FROM sealed_session WHERE session_id = ?1";
+        let mut of_session = self.db.prepare_cached(sql)?;
+        let mut all = Vec::new();
+        for session in sessions {
+            all.extend(sealed(&mut of_session.query([session.as_str()])?)?);
+        }
+        all.sort_by(|a, b| (a.period, &a.session).cmp(&(b.period, &b.session)));
+        Ok(all)
+    }
+
+    pub(super) fn read_sealed_with(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<ThreadId>> {
+        let sql = "SELECT b.thread_id FROM sealed_thread a JOIN sealed_thread b ON b.session_id = a.session_id \
+                   WHERE a.thread_id = ?1";
         let mut statement = self.db.prepare_cached(sql)?;
-        sealed(&mut statement.query([session.as_str()])?)
+        let mut found = BTreeSet::new();
+        for thread in threads {
+            found.extend(ids(&mut statement.query([thread.as_str()])?)?);
+        }
+        Ok(found.into_iter().collect())
     }
 
     pub(super) fn read_sealed_after(
@@ -84,7 +107,7 @@ impl SqliteStore {
             s.part,
             lines
         ])?;
-        Ok(())
+        note_threads(&self.db, s)
     }
 
     pub(super) fn insert_seal(&mut self, seal: &Seal) -> anyhow::Result<()> {
@@ -94,6 +117,32 @@ impl SqliteStore {
     }
 }
 
+/// Notes the threads of all sealed sessions anew.
+pub(super) fn index(db: &Connection) -> anyhow::Result<()> {
+    db.execute("DELETE FROM sealed_thread", [])?;
+    // What is damaged is found where it is used; its id is known.
+    db.execute("INSERT INTO sealed_thread SELECT DISTINCT session_id, session_id FROM sealed_session", [])?;
+    let mut statement = db.prepare("SELECT session_id, period, part, lines FROM sealed_session")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        if let Ok(session) = sealed_session(row) {
+            note_threads(db, &session)?;
+        }
+    }
+    Ok(())
+}
+
+fn note_threads(db: &Connection, s: &SealedSession) -> anyhow::Result<()> {
+    let mut add = db.prepare_cached("INSERT OR IGNORE INTO sealed_thread VALUES (?1, ?2)")?;
+    let part = SessionRollup::decode(&s.part);
+    let of_rows = part.iter().flat_map(|part| &part.keys).map(|keys| keys.thread);
+    let threads: BTreeSet<&str> = s.lines.iter().map(|line| line.thread.as_str()).chain(of_rows).collect();
+    for thread in std::iter::once(s.session.as_str()).chain(threads) {
+        add.execute([thread, s.session.as_str()])?;
+    }
+    Ok(())
+}
+
 fn period_of(row: &Row<'_>, at: usize) -> anyhow::Result<BillingPeriod> {
     Ok(row.get_ref(at)?.as_str()?.parse::<BillingPeriod>()?)
 }
@@ -101,13 +150,17 @@ fn period_of(row: &Row<'_>, at: usize) -> anyhow::Result<BillingPeriod> {
 fn sealed(found: &mut rusqlite::Rows<'_>) -> anyhow::Result<Vec<SealedSession>> {
     let mut all = Vec::new();
     while let Some(row) = found.next()? {
-        let session = ThreadId::new(row.get_ref(0)?.as_str()?).context("a sealed session's id is damaged")?;
-        let period = period_of(row, 1)?;
-        let lines = lines(row.get_ref(3)?.as_blob()?)
-            .with_context(|| format!("what was sealed of session {session} in {period} is damaged"))?;
-        all.push(SealedSession { session, period, part: row.get(2)?, lines });
+        all.push(sealed_session(row)?);
     }
     Ok(all)
+}
+
+fn sealed_session(row: &Row<'_>) -> anyhow::Result<SealedSession> {
+    let session = ThreadId::new(row.get_ref(0)?.as_str()?).context("a sealed session's id is damaged")?;
+    let period = period_of(row, 1)?;
+    let lines = lines(row.get_ref(3)?.as_blob()?)
+        .with_context(|| format!("what was sealed of session {session} in {period} is damaged"))?;
+    Ok(SealedSession { session, period, part: row.get(2)?, lines })
 }
 
 /// Lines, and behind them their details; what was sealed before there were such has none.
