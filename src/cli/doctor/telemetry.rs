@@ -4,7 +4,7 @@ use super::Checks;
 use super::codex::Seen;
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
-use crate::cli::{serve, token};
+use crate::cli::{serve, service, token};
 use crate::setup::Record;
 use crate::setup::codex::COMPRESSION;
 use serde_json::Value;
@@ -30,7 +30,8 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
     match listener {
         Ok(listener) => {
             let sent = seen.exporter_file.as_deref().and_then(authorization);
-            sink(&listener, address(context), ours, sent.is_some(), checks);
+            let start = service::start_again(context).unwrap_or("codex-tally serve");
+            sink(&listener, (address(context), start), ours, sent.is_some(), checks);
             if ours == Some(true) {
                 header(sent, token.as_deref(), &listener, checks);
                 daemon(context, seen, checks);
@@ -96,13 +97,19 @@ fn is_near(endpoint: &str) -> bool {
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
 }
 
-fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_token: bool, checks: &mut Checks) {
+/// What is to be said of who listens at this address; and how the sink is started, if it is not there.
+fn sink(
+    listener: &Listener,
+    (address, start): (SocketAddr, &str),
+    ours: Option<bool>,
+    sends_token: bool,
+    checks: &mut Checks,
+) {
     let version = env!("CARGO_PKG_VERSION");
-    let start = "codex-tally serve";
     match listener {
         Listener::Ours(other) | Listener::Open(other) if other != version => {
             let says = format!("version {other} listens on {address}, this is {version}");
-            checks.warn("sink", says, "start it again, so that it is the same program");
+            checks.warn("sink", says, format!("stop it and start it again, so that it is the same program: {start}"));
         }
         Listener::Ours(_) => {
             checks.ok("sink", format!("ours listens on {address}, and has shown that it has the token"))
@@ -117,6 +124,10 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_toke
         }
         Listener::Nobody if ours == Some(true) => {
             checks.fail("sink", format!("nobody listens on {address}: what Codex sends is lost"), start);
+        }
+        Listener::Nobody if ours.is_none() => {
+            let says = format!("nobody listens on {address}; whether Codex sends anything there is not known");
+            checks.warn("sink", says, start);
         }
         Listener::Nobody => checks.ok("sink", format!("nobody listens on {address}, and Codex sends nothing there")),
         Listener::Other => checks.fail(
