@@ -151,6 +151,10 @@ impl Service {
             write_file(&self.path(name), text.as_bytes())?;
             out::talk(&format!("wrote {}", self.path(name).display()));
         }
+        if self.manager == Manager::Launchd {
+            // launchd reads a file only once; it is no failure that there is nothing to unload.
+            let _ = call_all(&self.launchctl("unload"));
+        }
         let units = self.units();
         let commands = match self.manager {
             // Also what ran before, or failed, is to have these files.

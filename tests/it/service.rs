@@ -167,6 +167,34 @@ fn the_service_is_printed() {
     assert!(plist.contains("<string>sync</string>") && plist.contains("<integer>900</integer>"), "{plist}");
 }
 
+/// All of it, with names that mean something to systemd; what it does not understand it says, and goes on.
+#[test]
+#[cfg_attr(not(systemd), ignore = "no systemd-analyze")]
+fn systemd_understands_the_units() {
+    let env = TestEnv::new();
+    let folder = env.root().join("units");
+    std::fs::create_dir(&folder).unwrap();
+    let odd = env.root().join("a b 100% $HOME \"'\\");
+    for more in [&["--auth", "none"][..], &["--sync"]] {
+        let args = [&["--home", odd.to_str().unwrap(), "service", "print", "--manager", "systemd"], more].concat();
+        let mut print = env.tally(&args);
+        print.env("CODEX_HOME", &odd);
+        let printed = Output::of(print).ok().stdout;
+        let mut units = Vec::new();
+        // Each is headed by its path.
+        for unit in printed.split(&format!("# {}/", env.user_home().join(".config/systemd/user").display())).skip(1) {
+            let (name, text) = unit.split_once('\n').unwrap();
+            std::fs::write(folder.join(name), text).unwrap();
+            units.push(folder.join(name));
+        }
+        assert_eq!(units.len(), 2, "{printed}");
+        let mut verify = env.command("systemd-analyze");
+        verify.args(["--user", "--man=no", "verify"]).args(&units).env("XDG_RUNTIME_DIR", env.root());
+        let said = Output::of(verify).ok();
+        assert!(said.stderr.is_empty() && said.stdout.is_empty(), "{said}");
+    }
+}
+
 /// A service manager of the test's own, that tells what it was asked for.
 struct Manager<'a> {
     env: &'a TestEnv,
