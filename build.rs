@@ -29,6 +29,10 @@ fn main() {
     if std::env::split_paths(&path).any(|folder| folder.join("tmux").exists()) {
         println!("cargo:rustc-cfg=tmux");
     }
+    println!("cargo:rustc-check-cfg=cfg(systemd)");
+    if std::env::split_paths(&path).any(|folder| folder.join("systemd-analyze").exists()) {
+        println!("cargo:rustc-cfg=systemd");
+    }
     println!("cargo:rustc-check-cfg=cfg(namespaces)");
     let namespace = std::process::Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
     if namespace.is_ok_and(|status| status.success()) {

@@ -1,6 +1,7 @@
 //! `backup`: all that cannot be made anew, as one folder.
 
 use super::context::{Context, say_problems, write_file};
+use super::edits::private_folder;
 use super::out;
 use crate::report::format::thousands;
 use crate::store::sqlite::Copied;
@@ -31,7 +32,7 @@ const SCHEMA: u32 = 1;
 Reads what is new first, so that what waits in spool and journal is in it too. The folder takes its place whole, after the copy was
 checked. It holds the store and the *.toml, *.csv and user.key of the home; not the sink's token, which `serve` makes anew.")]
 pub(super) struct Args {
-    /// The folder to write; it must not be there yet, or be empty
+    /// The folder to write; it must not be there yet, or be empty. Folders around it are made, private to you
     #[arg(value_name = "DIR")]
     dir: std::path::PathBuf,
     /// Do not read what is new first
@@ -65,6 +66,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let work = || -> anyhow::Result<Copied> {
         ensure!(is_free(&dir)?, "it is there already and not empty; choose another folder");
         let parent = dir.parent().context("it has no folder around it")?;
+        private_folder(parent)?;
         let new = tempfile::Builder::new().prefix(".backup-").tempdir_in(parent);
         // The name of the temporary folder would only confuse.
         let new = new.map_err(|e| io::Error::from(e.kind()))?;

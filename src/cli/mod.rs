@@ -17,6 +17,7 @@ mod import;
 mod init;
 mod ledger;
 mod limits;
+mod manager;
 mod observations;
 mod out;
 mod paint;

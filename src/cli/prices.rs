@@ -30,16 +30,14 @@ Example:
   codex-tally prices check")]
     Check(CheckArgs),
     /// Compare the price book with public lists, and add what is new to your own price file
-    #[command(
-        after_help = "The only command that connects to anywhere, and only to the lists that it is given. Prices are added as periods from a day on,
+    #[command(after_help = "Connects only to the lists that it is given. Prices are added as periods from a day on,
 at the end of prices.toml in the home; what stands there is never changed. Exits 1 if the lists disagree, or a price of a model that
 the book has was held back.
 
 Examples:
   codex-tally prices update --from litellm --from genai-prices --dry-run
   codex-tally prices update --from models.dev --only gpt-6-sol,gpt-6-luna
-  codex-tally prices update --from downloaded.json --at 2026-11-01 --yes"
-    )]
+  codex-tally prices update --from downloaded.json --at 2026-11-01 --yes")]
     Update(price_update::Args),
 }
 

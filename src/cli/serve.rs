@@ -119,7 +119,10 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         AuthArg::None => None,
     };
     let scheme = if doors.encrypted { "https" } else { "http" };
-    out::data(otel_lines(scheme, address, grpc, token.as_deref()).as_bytes())?;
+    // A service manager keeps what is printed in its log, which others may read: the token has no place there.
+    if !inherited.any() {
+        out::data(otel_lines(scheme, address, grpc, token.as_deref()).as_bytes())?;
+    }
     let also = grpc.map(|grpc| format!(" and on {scheme}://{grpc} (OTLP/gRPC)")).unwrap_or_default();
     let ready = || out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
     let options = Options {

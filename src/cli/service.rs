@@ -1,15 +1,21 @@
 //! `service`: the sink, or a timer that reads on, as a service of the user's own service manager.
 
 use super::context::{Context, write_file};
-use super::out;
+use super::manager::{ALL, call_all, systemctl, with};
 use super::serve::{AuthArg, Door, address_or_none, addresses};
+use super::sink::{Listener, who_listens};
+use super::{out, token};
 use crate::setup;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long a sink may take to start before `install` says that it does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Run the sink with your session, under systemd or launchd
 #[derive(Debug, clap::Subcommand)]
@@ -59,15 +65,15 @@ struct Service {
     manager: Manager,
     folder: PathBuf,
     files: Vec<(&'static str, String)>,
+    /// Where its sink listens, if it has one.
+    sink: Option<SocketAddr>,
 }
 
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
-    let (Command::Install(args) | Command::Remove(args) | Command::Print(args)) = command;
-    let service = Service::new(context, args)?;
     match command {
-        Command::Print(_) => service.print()?,
-        Command::Install(_) => service.install()?,
-        Command::Remove(_) => service.remove()?,
+        Command::Print(args) => Service::new(context, args)?.print()?,
+        Command::Install(args) => Service::new(context, args)?.install(context)?,
+        Command::Remove(args) => remove(context, args.manager, args.sync)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +121,7 @@ impl Service {
             template.replace("@ENVIRONMENT@\n", &environment(manager, codex_home.as_deref()))
         };
         let files = templates.iter().map(|(name, template)| (*name, filled(template))).collect();
-        Ok(Service { manager, folder, files })
+        Ok(Service { manager, folder, files, sink: (!args.sync).then_some(http) })
     }
 
     /// What is switched on: for systemd all that can be (a service without `[Install]` is started by its timer).
@@ -139,37 +145,72 @@ impl Service {
         out::data(text.as_bytes())
     }
 
-    fn install(&self) -> anyhow::Result<()> {
+    fn install(&self, context: &Context) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
         for (name, text) in &self.files {
             write_file(&self.path(name), text.as_bytes())?;
             out::talk(&format!("wrote {}", self.path(name).display()));
         }
+        if self.manager == Manager::Launchd {
+            // launchd reads a file only once; it is no failure that there is nothing to unload.
+            let _ = call_all(&self.launchctl("unload"));
+        }
+        let units = self.units();
         let commands = match self.manager {
-            Manager::Systemd => {
-                vec![systemctl(&["daemon-reload"]), systemctl(&with(&["enable", "--now"], &self.units()))]
-            }
+            // Also what ran before, or failed, is to have these files.
+            Manager::Systemd => vec![
+                systemctl(&["daemon-reload"]),
+                systemctl(&["--all", "reset-failed", ALL]),
+                systemctl(&with(&["--quiet", "enable"], &units)),
+                systemctl(&with(&["restart"], &units)),
+            ],
             Manager::Launchd => self.launchctl("load"),
         };
-        start(&commands)
+        call_all(&commands).map_err(|failed| failed.installing(self.sink))?;
+        let runs = match self.sink {
+            Some(address) => await_sink(context, address)?,
+            None => "spool and transcripts are read every 15 minutes,".to_string(),
+        };
+        let linger = " (also while you are logged out: `loginctl enable-linger`)";
+        out::talk(&format!("{runs} from each login on{}", if self.manager == Manager::Systemd { linger } else { "" }));
+        Ok(())
     }
 
-    fn remove(&self) -> anyhow::Result<()> {
+    /// Stops it and takes its files away; false if there is none.
+    fn remove(&self) -> anyhow::Result<bool> {
         let there: Vec<PathBuf> = self.files.iter().map(|(name, _)| self.path(name)).filter(|p| p.exists()).collect();
         if there.is_empty() {
-            out::talk("there is no such service");
-            return Ok(());
+            return Ok(false);
         }
-        let stop = match self.manager {
-            Manager::Systemd => vec![systemctl(&with(&["disable", "--now"], &self.units()))],
-            Manager::Launchd => self.launchctl("unload"),
+        let (units, reload) = (self.units(), systemctl(&["daemon-reload"]));
+        // Without the files the same takes another command.
+        let (stop, forget, by_hand) = match self.manager {
+            Manager::Systemd => (
+                vec![systemctl(&with(&["--quiet", "disable", "--now"], &units))],
+                vec![reload.clone(), systemctl(&["--all", "reset-failed", ALL])],
+                vec![systemctl(&with(&["stop"], &units)), reload],
+            ),
+            Manager::Launchd => {
+                let label =
+                    |name: &&str| ["launchctl", "remove", name.trim_end_matches(".plist")].map(str::to_string).to_vec();
+                (self.launchctl("unload"), Vec::new(), units.iter().map(label).collect())
+            }
         };
-        let stopped = start(&stop);
-        for path in there {
+        let stopped = call_all(&stop);
+        for path in there.into_iter().chain(self.links()) {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             out::talk(&format!("removed {}", path.display()));
         }
-        stopped
+        stopped.and_then(|()| call_all(&forget)).or_else(|failed| failed.removing(&by_hand))?;
+        Ok(true)
+    }
+
+    /// What switches the units on, where systemd could not be asked to take it away: `default.target.wants/codex-tally.service`.
+    fn links(&self) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let wants = folders.filter(|folder| folder.extension().is_some_and(|extension| extension == "wants"));
+        let links = wants.flat_map(|folder| self.files.iter().map(move |(name, _)| folder.join(name)));
+        links.filter(|link| link.is_symlink()).collect()
     }
 
     fn launchctl(&self, what: &str) -> Vec<Vec<String>> {
@@ -180,30 +221,44 @@ impl Service {
     }
 }
 
-fn with<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
-    first.iter().chain(rest).copied().collect()
+/// Asks at the address until our sink answers.
+fn await_sink(context: &Context, address: SocketAddr) -> anyhow::Result<String> {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let listener = who_listens(address, token::read(&context.home)?.as_deref())?;
+        if matches!(listener, Listener::Ours(_) | Listener::Open(_)) {
+            return Ok(format!("the sink listens on http://{address} now, and"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!(
+        "the service is installed, but its sink does not answer on {address}; `codex-tally serve` or the manager's log \
+         (`journalctl --user -u codex-tally`) says why. When that is put right, install it again"
+    )
 }
 
-fn systemctl(args: &[&str]) -> Vec<String> {
-    ["systemctl", "--user"].iter().chain(args).map(ToString::to_string).collect()
+/// How to start the sink that is installed as a service again; nothing if there is none.
+pub(super) fn start_again(context: &Context) -> Option<&'static str> {
+    let args = Args { manager: None, sync: false, http: None, grpc: None, auth: AuthArg::Token };
+    let service = Service::new(context, &args).ok()?;
+    let there = service.files.iter().any(|(name, _)| service.path(name).exists());
+    there.then_some(match service.manager {
+        Manager::Systemd => {
+            "systemctl --user --all reset-failed 'codex-tally*'; systemctl --user restart codex-tally.socket codex-tally.service"
+        }
+        Manager::Launchd => "launchctl kickstart -k gui/$(id -u)/com.codex-tally.sink",
+    })
 }
 
-/// Runs the manager's commands; where there is no manager (a container, another user's shell) it says what to run.
-fn start(commands: &[Vec<String>]) -> anyhow::Result<()> {
-    for (i, command) in commands.iter().enumerate() {
-        let [program, args @ ..] = command.as_slice() else { continue };
-        let output = std::process::Command::new(program).args(args).stdin(Stdio::null()).output();
-        let why = match output {
-            Ok(output) if output.status.success() => continue,
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_string(),
-            Err(e) => e.to_string(),
-        };
-        let left: Vec<String> = commands[i..].iter().map(|c| format!("  {}", c.join(" "))).collect();
-        bail!(
-            "`{}` failed: {why}; the files are in order, what is left to run is\n{}",
-            command.join(" "),
-            left.join("\n")
-        );
+/// Removes the timer, and unless only that is meant, the sink's service.
+fn remove(context: &Context, manager: Option<Manager>, only_sync: bool) -> anyhow::Result<()> {
+    let mut any = false;
+    for sync in [false, true].into_iter().filter(|sync| *sync || !only_sync) {
+        let args = Args { manager, sync, http: None, grpc: None, auth: AuthArg::Token };
+        any |= Service::new(context, &args)?.remove()?;
+    }
+    if !any {
+        out::talk("there is no such service");
     }
     Ok(())
 }

@@ -41,6 +41,11 @@ impl Inherited {
         }
     }
 
+    /// Whether a service manager handed something over.
+    pub(super) fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// The inherited sockets, else new ones at these addresses.
     pub(super) fn or_bind(&self, http: SocketAddr, grpc: Option<SocketAddr>) -> anyhow::Result<Sockets> {
         let same = |socket: &TcpListener| socket.try_clone().context("an inherited socket cannot be used");

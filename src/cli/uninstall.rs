@@ -39,6 +39,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     changes.retain(Change::is_one);
     if record.is_empty() && !args.purge {
         out::talk(&format!("nothing to do: {} knows of nothing that was put anywhere", context.home.display()));
+        if service::start_again(context).is_some() {
+            out::talk("a service is installed: `codex-tally service remove` stops it and removes its files");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     if !changes.is_empty() && !edits::agreed(&changes, &secret, args.yes, "Make these changes?")? {

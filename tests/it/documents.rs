@@ -5,7 +5,7 @@ use crate::support::capture::files;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 19] = [
+const DOCUMENTS: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,6 +23,8 @@ const DOCUMENTS: [&str; 19] = [
     "docs/security.md",
     "docs/service.md",
     "docs/teams.md",
+    "examples/ci/github.yml",
+    "examples/ci/gitlab.yml",
     "examples/worked-month/README.md",
     "hooks/config.toml",
 ];
@@ -32,9 +34,10 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// The calls of the program in a text: code blocks, and what stands between backticks.
+/// The calls of the program in a text: code blocks, items of a recipe, and what stands between backticks.
 fn calls(text: &str) -> Vec<String> {
     let blocks = text.lines().filter(|l| l.starts_with("    ") || l.starts_with("  ")).map(str::trim);
+    let blocks = blocks.map(|line| line.strip_prefix("- ").unwrap_or(line));
     let inline = text.split('`').skip(1).step_by(2);
     let calls = blocks.chain(inline).filter_map(|code| code.strip_prefix("codex-tally "));
     // A remark stands behind two spaces, a further command behind a pipe.
@@ -69,6 +72,10 @@ fn documented_calls_exist() {
                 assert!(help.contains(flag), "{name}: `codex-tally {call}` uses {flag}, which its help does not know");
             }
         }
+    }
+    for recipe in ["examples/ci/github.yml", "examples/ci/gitlab.yml"] {
+        let of_it: Vec<String> = calls(&read(recipe)).iter().map(|call| command(call).join(" ")).collect();
+        assert_eq!(of_it, ["init", "serve", "sync", "report monthly", "observations export"], "{recipe}");
     }
     for needed in [
         "demo",

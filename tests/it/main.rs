@@ -34,6 +34,7 @@ mod prices;
 mod privacy;
 mod properties;
 mod real_codex;
+mod recipes;
 mod reference;
 mod replay;
 mod reports;

@@ -56,6 +56,10 @@ fn sockets_of_a_service_manager_are_served() {
     let token = std::fs::read_to_string(env.home().join("token")).unwrap();
     let answer = post(port, token.trim(), br#"{"resourceLogs":[]}"#);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The manager keeps what it prints, and others read that.
+    for said in [server.stdout(), server.stderr()] {
+        assert!(!said.contains(token.trim()), "{said}");
+    }
     if cfg!(feature = "grpc") {
         assert!(server.stderr().contains(&format!("http://{}", grpc.local_addr().unwrap())), "{}", server.stderr());
     }
@@ -143,7 +147,7 @@ fn a_port_that_is_taken_names_its_holder() {
 }
 
 #[test]
-fn the_service_is_printed_installed_and_removed() {
+fn the_service_is_printed() {
     let env = TestEnv::new();
     let printed = env.run(&["service", "print", "--manager", "systemd", "--http", "127.0.0.1:5318"]).ok().stdout;
     for part in ["ListenStream=127.0.0.1:5318", "ListenStream=127.0.0.1:4317", "serve", "Requires=codex-tally.socket"] {
@@ -161,25 +165,184 @@ fn the_service_is_printed_installed_and_removed() {
     assert_eq!(fleet.matches("ListenStream").count(), 1, "{fleet}");
     let plist = env.run(&["service", "print", "--manager", "launchd", "--sync"]).ok().stdout;
     assert!(plist.contains("<string>sync</string>") && plist.contains("<integer>900</integer>"), "{plist}");
-    // A service manager of the test's own, that tells what it was asked for.
-    let bin = env.root().join("bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    let asked = env.root().join("asked");
-    std::fs::write(bin.join("systemctl"), format!("#!/bin/sh\necho \"$@\" >> '{}'\n", asked.display())).unwrap();
-    rustix::fs::chmod(bin.join("systemctl"), rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
-    let call = |args: &[&str]| {
-        let mut command = env.tally(args);
+}
+
+/// All of it, with names that mean something to systemd; what it does not understand it says, and goes on.
+#[test]
+#[cfg_attr(not(systemd), ignore = "no systemd-analyze")]
+fn systemd_understands_the_units() {
+    let env = TestEnv::new();
+    let folder = env.root().join("units");
+    std::fs::create_dir(&folder).unwrap();
+    let odd = env.root().join("a b 100% $HOME \"'\\");
+    for more in [&["--auth", "none"][..], &["--sync"]] {
+        let args = [&["--home", odd.to_str().unwrap(), "service", "print", "--manager", "systemd"], more].concat();
+        let mut print = env.tally(&args);
+        print.env("CODEX_HOME", &odd);
+        let printed = Output::of(print).ok().stdout;
+        let mut units = Vec::new();
+        // Each is headed by its path.
+        for unit in printed.split(&format!("# {}/", env.user_home().join(".config/systemd/user").display())).skip(1) {
+            let (name, text) = unit.split_once('\n').unwrap();
+            std::fs::write(folder.join(name), text).unwrap();
+            units.push(folder.join(name));
+        }
+        assert_eq!(units.len(), 2, "{printed}");
+        let mut verify = env.command("systemd-analyze");
+        verify.args(["--user", "--man=no", "verify"]).args(&units).env("XDG_RUNTIME_DIR", env.root());
+        let said = Output::of(verify).ok();
+        assert!(said.stderr.is_empty() && said.stdout.is_empty(), "{said}");
+    }
+}
+
+/// A service manager of the test's own, that tells what it was asked for.
+struct Manager<'a> {
+    env: &'a TestEnv,
+}
+
+impl<'a> Manager<'a> {
+    /// One that says this to everything, with this exit code.
+    fn says(env: &'a TestEnv, error: &str, code: u8) -> Self {
+        let bin = env.root().join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        let asked = env.root().join("asked");
+        let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\n{error}\nexit {code}\n", asked.display());
+        for name in ["systemctl", "launchctl"] {
+            std::fs::write(bin.join(name), &script).unwrap();
+            rustix::fs::chmod(bin.join(name), rustix::fs::Mode::from_raw_mode(0o700)).unwrap();
+        }
+        Manager { env }
+    }
+
+    fn call(&self, args: &[&str]) -> Output {
+        let mut command = self.env.tally(args);
+        let bin = self.env.root().join("bin");
         command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
         Output::of(command)
-    };
-    let _ = call(&["service", "install", "--manager", "systemd"]).ok();
-    let folder = env.user_home().join(".config/systemd/user");
-    assert!(folder.join("codex-tally.socket").exists() && folder.join("codex-tally.service").exists());
-    let _ = call(&["service", "remove", "--manager", "systemd"]).ok();
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    fn asked(&self) -> String {
+        std::fs::read_to_string(self.env.root().join("asked")).unwrap_or_default()
+    }
+
+    /// Everything below the folder of units.
+    fn units(&self) -> Vec<String> {
+        let folder = self.env.user_home().join(".config/systemd/user");
+        let mut names: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+const INSTALL: [&str; 4] = ["service", "install", "--manager", "systemd"];
+const REMOVE: [&str; 4] = ["service", "remove", "--manager", "systemd"];
+
+#[test]
+fn the_service_is_installed_and_removed() {
+    let env = TestEnv::new();
+    // In the place of what systemd would start.
+    let sink = env.serve(&[]);
+    let address = format!("127.0.0.1:{}", sink.port());
+    let systemd = Manager::says(&env, "", 0);
+    let installed = systemd.call(&[&INSTALL[..], &["--http", &address]].concat()).ok();
+    assert!(installed.stderr.contains(&format!("the sink listens on http://{address} now")), "{installed}");
+    assert_eq!(systemd.units(), ["codex-tally.service", "codex-tally.socket"]);
+    let _ = systemd.call(&[&INSTALL[..], &["--sync"]].concat()).ok();
+    assert_eq!(systemd.units().len(), 4);
+    // Both go, with nobody having to know what was installed.
+    let _ = systemd.call(&REMOVE).ok();
+    assert!(systemd.units().is_empty());
+    let again = systemd.call(&REMOVE).ok();
+    assert!(again.stderr.contains("there is no such service"), "{again}");
     assert_eq!(
-        std::fs::read_to_string(asked).unwrap(),
-        "--user daemon-reload\n--user enable --now codex-tally.socket codex-tally.service\n\
-         --user disable --now codex-tally.socket codex-tally.service\n"
+        systemd.asked(),
+        "--user daemon-reload\n--user --all reset-failed codex-tally*\n\
+         --user --quiet enable codex-tally.socket codex-tally.service\n\
+         --user restart codex-tally.socket codex-tally.service\n\
+         --user daemon-reload\n--user --all reset-failed codex-tally*\n\
+         --user --quiet enable codex-tally-sync.timer\n--user restart codex-tally-sync.timer\n\
+         --user --quiet disable --now codex-tally.socket codex-tally.service\n\
+         --user daemon-reload\n--user --all reset-failed codex-tally*\n\
+         --user --quiet disable --now codex-tally-sync.timer\n\
+         --user daemon-reload\n--user --all reset-failed codex-tally*\n"
     );
+}
+
+/// systemd starts a program and is content; whether a sink came of it is asked of the sink.
+#[test]
+fn a_service_whose_sink_does_not_start_is_no_success() {
+    let env = TestEnv::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let failed = Manager::says(&env, "", 0).call(&[&INSTALL[..], &["--http", &free]].concat()).fails(1);
+    assert!(failed.stderr.contains(&format!("its sink does not answer on {free}")), "{failed}");
+    assert!(failed.stderr.contains("journalctl --user -u codex-tally"), "{failed}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_service_whose_port_is_taken_names_the_holder() {
+    let env = TestEnv::new();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let systemd = Manager::says(&env, "[ \"$2\" = restart ] && echo 'Job failed.' >&2 || exit 0", 1);
+    let failed = systemd.call(&[&INSTALL[..], &["--http", &address]].concat()).fails(1);
+    let taken = format!("{address} is taken: `");
+    assert!(failed.stderr.contains(&taken), "{failed}");
+    assert!(failed.stderr.contains(&format!("(process {}) listens there", std::process::id())), "{failed}");
+    let left = "when it is free, run\n  systemctl --user restart codex-tally.socket codex-tally.service";
+    assert!(failed.stderr.contains(left), "{failed}");
+}
+
+/// A shell of `su` or `sudo`, and most containers.
+#[test]
+fn without_a_service_manager_it_is_said_what_is_left_to_do() {
+    let env = TestEnv::new();
+    let systemd = Manager::says(&env, "echo 'Failed to connect to bus: No medium found' >&2", 1);
+    let failed = systemd.call(&INSTALL).fails(1);
+    for part in [
+        "No medium found\nthe files are written. In a session of this user's own",
+        "run\n  systemctl --user daemon-reload\n  systemctl --user --all reset-failed 'codex-tally*'\n",
+        "\n  systemctl --user restart codex-tally.socket codex-tally.service",
+    ] {
+        assert!(failed.stderr.contains(part), "{part}\n{failed}");
+    }
+    // As systemd switches it on.
+    let folder = env.user_home().join(".config/systemd/user");
+    std::fs::create_dir(folder.join("default.target.wants")).unwrap();
+    let link = folder.join("default.target.wants/codex-tally.service");
+    std::os::unix::fs::symlink(folder.join("codex-tally.service"), &link).unwrap();
+    let failed = systemd.call(&REMOVE).fails(1);
+    for part in [
+        "removed ",
+        "the service's files are removed and no login starts it again, but what may run now was not stopped",
+        "run\n  systemctl --user stop codex-tally.socket codex-tally.service\n  systemctl --user daemon-reload",
+    ] {
+        assert!(failed.stderr.contains(part), "{part}\n{failed}");
+    }
+    assert!(!link.is_symlink());
+    assert_eq!(systemd.units(), ["default.target.wants"]);
+    // A machine without systemd has nothing that it could have started.
+    let _ = systemd.call(&INSTALL).fails(1);
+    let mut without = env.tally(&REMOVE);
+    without.env("PATH", env.root());
+    let _ = Output::of(without).ok();
+    assert_eq!(systemd.units(), ["default.target.wants"]);
+}
+
+#[test]
+fn uninstall_and_doctor_know_of_the_service() {
+    let env = TestEnv::new();
+    let _ = Manager::says(&env, "", 1).call(&["service", "install"]).fails(1);
+    let said = env.run(&["uninstall", "--yes"]).ok();
+    assert!(said.stderr.contains("`codex-tally service remove`"), "{said}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::write(env.home().join("config.toml"), format!("[sink]\nhttp = \"{free}\"\n")).unwrap();
+    let said = env.run(&["doctor", "--codex", "/nonexistent/codex"]).stdout;
+    let (_, sink) = said.split_once("\nwarn  sink").unwrap_or_else(|| panic!("{said}"));
+    let next = sink.lines().nth(1).unwrap();
+    let restart =
+        if cfg!(target_os = "macos") { "launchctl kickstart" } else { "systemctl --user restart codex-tally.socket" };
+    assert!(sink.contains("whether Codex sends anything there is not known") && next.contains(restart), "{said}");
 }

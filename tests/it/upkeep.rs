@@ -111,6 +111,13 @@ fn a_backup_is_private_whole_or_not_there_and_has_no_token() {
     }
     let said = env.run(&["backup", dir.to_str().unwrap()]).fails(1);
     assert!(said.stderr.contains("choose another folder"), "{said}");
+    // The first one of a user has no folder of backups yet.
+    let around = env.root().join("backups");
+    let first = backup(&env, "backups/of/today");
+    assert!(first.join("backup.json").exists());
+    for made in [around.join("of"), around] {
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700, "{}", made.display());
+    }
     // Without room for the copy there is none, and nothing is left behind.
     let full = env.root().join("full");
     std::fs::create_dir(&full).unwrap();

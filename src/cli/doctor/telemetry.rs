@@ -5,7 +5,7 @@ use super::codex::Seen;
 use super::encrypted::{self, Exporter};
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
-use crate::cli::{serve, token};
+use crate::cli::{serve, service, token};
 use crate::setup::Record;
 use crate::setup::codex::COMPRESSION;
 use std::net::SocketAddr;
@@ -39,9 +39,15 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
     }
     match who_listens(address(context), token.as_deref()) {
         Ok(listener) => {
+<<<<<<< HEAD
             let sent = Exporter::read(seen.exporter_file.as_deref());
             let sent = sent.authorization();
             sink(&listener, address(context), ours, sent.is_some(), checks);
+=======
+            let sent = seen.exporter_file.as_deref().and_then(authorization);
+            let start = service::start_again(context).unwrap_or("codex-tally serve");
+            sink(&listener, (address(context), start), ours, sent.is_some(), checks);
+>>>>>>> systemd
             if ours == Some(true) {
                 header(sent, token.as_deref(), &listener, checks);
                 daemon(context, seen, checks);
@@ -111,13 +117,19 @@ fn is_near(endpoint: &str) -> bool {
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
 }
 
-fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_token: bool, checks: &mut Checks) {
+/// What is to be said of who listens at this address; and how the sink is started, if it is not there.
+fn sink(
+    listener: &Listener,
+    (address, start): (SocketAddr, &str),
+    ours: Option<bool>,
+    sends_token: bool,
+    checks: &mut Checks,
+) {
     let version = env!("CARGO_PKG_VERSION");
-    let start = "codex-tally serve";
     match listener {
         Listener::Ours(other) | Listener::Open(other) if other != version => {
             let says = format!("version {other} listens on {address}, this is {version}");
-            checks.warn("sink", says, "start it again, so that it is the same program");
+            checks.warn("sink", says, format!("stop it and start it again, so that it is the same program: {start}"));
         }
         Listener::Ours(_) => {
             checks.ok("sink", format!("ours listens on {address}, and has shown that it has the token"))
@@ -132,6 +144,10 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_toke
         }
         Listener::Nobody if ours == Some(true) => {
             checks.fail("sink", format!("nobody listens on {address}: what Codex sends is lost"), start);
+        }
+        Listener::Nobody if ours.is_none() => {
+            let says = format!("nobody listens on {address}; whether Codex sends anything there is not known");
+            checks.warn("sink", says, start);
         }
         Listener::Nobody => checks.ok("sink", format!("nobody listens on {address}, and Codex sends nothing there")),
         Listener::Other => checks.fail(
