@@ -30,6 +30,8 @@ pub(super) struct Context {
     config_path: PathBuf,
     db: PathBuf,
     /// The rules on who pays, if a file of them was asked for by name.
+    /// The rules that this call names.
+    pub asked_teams: Option<PathBuf>,
     teams: Option<PathBuf>,
 }
 
@@ -43,7 +45,8 @@ impl Context {
         let config = ConfigFile::read(&path, asked.is_some())?;
         let db = config::database(global.db.as_deref(), &env, &config, &home)?;
         let teams = global.teams.clone().or_else(|| config.teams.clone());
-        Ok(Context { env, home, config, config_path: path, asked_config: asked, db, teams })
+        let asked_teams = global.teams.clone();
+        Ok(Context { env, home, config, config_path: path, asked_config: asked, asked_teams, db, teams })
     }
 
     /// A home of its own that knows of no other Codex than what it is told of.
@@ -57,6 +60,7 @@ impl Context {
             config_path,
             asked_config: None,
             db,
+            asked_teams: None,
             teams: None,
         }
     }

@@ -27,7 +27,7 @@ pub(super) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 pub(super) const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } else { "none" };
 
 /// Receive Codex's telemetry: OTLP logs over HTTP on 127.0.0.1:4318 and over gRPC on 127.0.0.1:4317
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Prints the [otel] lines for Codex's config.toml on stdout, then runs until Ctrl-C or SIGTERM.
 
 Examples:
@@ -179,8 +179,8 @@ impl Doors {
         }
         if !loopback && !self.encrypted && !self.cleartext {
             bail!(
-                "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key, listen on 127.0.0.1, or say \
-                 --allow-cleartext if something in front of the sink encrypts"
+                "beyond this machine tokens would be sent unencrypted: give --tls-cert and --tls-key (`tls_cert` and `tls_key` of `[sink]`), listen \
+                 on 127.0.0.1, or say --allow-cleartext if something in front of the sink encrypts"
             );
         }
         Ok(())
@@ -216,7 +216,23 @@ pub(super) fn addresses(
         None => address_or_none(said.grpc.as_deref().unwrap_or(GRPC))
             .map_err(|e| anyhow::anyhow!("`grpc` of `[sink]` in the configuration: {e}"))?,
     };
-    Ok((http.or(said.http).unwrap_or(HTTP), grpc.0))
+    let http = http.or(said.http).unwrap_or(HTTP);
+    if grpc.0 == Some(http) && http.port() != 0 {
+        bail!(
+            "OTLP/HTTP and OTLP/gRPC cannot both listen on {http}; give another port to one of them, or `--grpc none`"
+        );
+    }
+    Ok((http, grpc.0))
+}
+
+/// Whether a sink with the configuration's doors may listen there.
+pub(super) fn check(
+    context: &Context,
+    auth: AuthArg,
+    (http, grpc): (SocketAddr, Option<SocketAddr>),
+) -> anyhow::Result<()> {
+    let loopback = std::iter::once(http).chain(grpc).all(|address| address.ip().is_loopback());
+    Doors::new(&Args::default(), &context.config.sink)?.check_reach(auth, loopback)
 }
 
 /// The named tokens of the configuration, each by all of its hashes.

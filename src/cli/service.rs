@@ -2,7 +2,7 @@
 
 use super::context::{Context, write_file};
 use super::manager::{ALL, call_all, systemctl, with};
-use super::serve::{AuthArg, Door, address_or_none, addresses};
+use super::serve::{self, AuthArg, Door, address_or_none, addresses};
 use super::sink::{Listener, who_listens};
 use super::{out, token};
 use crate::setup;
@@ -65,6 +65,8 @@ struct Service {
     manager: Manager,
     folder: PathBuf,
     files: Vec<(&'static str, String)>,
+    /// What tells that a file is of a service of this home.
+    own: String,
     /// Where its sink listens, if it has one.
     sink: Option<SocketAddr>,
 }
@@ -72,7 +74,12 @@ struct Service {
 pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Print(args) => Service::new(context, args)?.print()?,
-        Command::Install(args) => Service::new(context, args)?.install(context)?,
+        Command::Install(args) => {
+            if !args.sync {
+                serve::check(context, args.auth, addresses(context, args.http, args.grpc)?)?;
+            }
+            Service::new(context, args)?.install(context)?;
+        }
         Command::Remove(args) => remove(context, args.manager, args.sync)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -113,6 +120,8 @@ impl Service {
             }
         };
         let (http, grpc) = addresses(context, args.http, args.grpc)?;
+        let own = ["--home".to_string(), text(&std::path::absolute(&context.home)?)?];
+        let own = if manager == Manager::Systemd { for_systemd(&own) } else { for_launchd(&own) };
         let grpc = grpc.map(|grpc| format!("ListenStream={grpc}\n")).unwrap_or_default();
         let filled = |template: &str| {
             let template = template.replace("@HTTP@", &http.to_string()).replace("ListenStream=@GRPC@\n", &grpc);
@@ -121,7 +130,7 @@ impl Service {
             template.replace("@ENVIRONMENT@\n", &environment(manager, codex_home.as_deref()))
         };
         let files = templates.iter().map(|(name, template)| (*name, filled(template))).collect();
-        Ok(Service { manager, folder, files, sink: (!args.sync).then_some(http) })
+        Ok(Service { manager, folder, files, own, sink: (!args.sync).then_some(http) })
     }
 
     /// What is switched on: for systemd all that can be (a service without `[Install]` is started by its timer).
@@ -145,7 +154,22 @@ impl Service {
         out::data(text.as_bytes())
     }
 
+    /// A file that starts this service for another home.
+    fn of_another_home(&self) -> Option<PathBuf> {
+        let starts_other = |text: &str| text.contains("--home") && !text.contains(&self.own);
+        let paths = self.files.iter().map(|(name, _)| self.path(name));
+        paths.into_iter().find(|path| std::fs::read_to_string(path).is_ok_and(|text| starts_other(&text)))
+    }
+
     fn install(&self, context: &Context) -> anyhow::Result<()> {
+        if let Some(path) = self.of_another_home() {
+            bail!(
+                "{} is the service of another home; take it away with `codex-tally --home THAT service remove`, or run \
+                 `codex-tally serve` for this one",
+                path.display()
+            );
+        }
+        self.note_other_address(context)?;
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
         for (name, text) in &self.files {
             write_file(&self.path(name), text.as_bytes())?;
@@ -176,10 +200,27 @@ impl Service {
         Ok(())
     }
 
+    /// Codex and `doctor` go by the configuration.
+    fn note_other_address(&self, context: &Context) -> anyhow::Result<()> {
+        let (usual, _) = addresses(context, None, None)?;
+        if let Some(here) = self.sink.filter(|here| *here != usual) {
+            let path = context.config_path().display();
+            out::talk(&format!(
+                "note: this service listens on {here}, while `codex-tally init` and `doctor` go by {usual}: write `http = \"{here}\"` \
+                 under `[sink]` in {path}, and run `codex-tally init`"
+            ));
+        }
+        Ok(())
+    }
+
     /// Stops it and takes its files away; false if there is none.
     fn remove(&self) -> anyhow::Result<bool> {
         let there: Vec<PathBuf> = self.files.iter().map(|(name, _)| self.path(name)).filter(|p| p.exists()).collect();
         if there.is_empty() {
+            return Ok(false);
+        }
+        if let Some(path) = self.of_another_home() {
+            out::talk(&format!("{} is the service of another home, so it stays", path.display()));
             return Ok(false);
         }
         let (units, reload) = (self.units(), systemctl(&["daemon-reload"]));
@@ -271,12 +312,11 @@ pub(super) fn remove_all(context: &Context) -> anyhow::Result<()> {
     if context.env.path("HOME").is_none() {
         return Ok(());
     }
-    let home = context.home.display().to_string();
     for sync in [false, true] {
         let service =
             Service::new(context, &Args { manager: None, sync, http: None, grpc: None, auth: AuthArg::Token })?;
         let of_this_home =
-            |name: &str| std::fs::read_to_string(service.path(name)).is_ok_and(|text| text.contains(&home));
+            |name: &str| std::fs::read_to_string(service.path(name)).is_ok_and(|text| text.contains(&service.own));
         if service.files.iter().any(|(name, _)| of_this_home(name)) {
             service.remove()?;
         }
@@ -295,7 +335,8 @@ fn call(context: &Context) -> anyhow::Result<Vec<String>> {
     if context.database() != context.home.join("tally.db") {
         call.extend(["--db".to_string(), format!("sqlite:{}", text(&std::path::absolute(context.database())?)?)]);
     }
-    for (flag, path) in [("--home", Some(&context.home)), ("--config", context.asked_config.as_ref())] {
+    let files = [("--config", context.asked_config.as_ref()), ("--teams", context.asked_teams.as_ref())];
+    for (flag, path) in [("--home", Some(&context.home))].into_iter().chain(files) {
         if let Some(path) = path {
             call.extend([flag.to_string(), text(&std::path::absolute(path)?)?]);
         }

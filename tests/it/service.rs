@@ -346,3 +346,33 @@ fn uninstall_and_doctor_know_of_the_service() {
         if cfg!(target_os = "macos") { "launchctl kickstart" } else { "systemctl --user restart codex-tally.socket" };
     assert!(sink.contains("whether Codex sends anything there is not known") && next.contains(restart), "{said}");
 }
+
+#[test]
+fn each_home_has_its_own_service_and_only_what_can_start_is_installed() {
+    let env = TestEnv::new();
+    let sink = env.serve(&[]);
+    let address = format!("127.0.0.1:{}", sink.port());
+    let systemd = Manager::says(&env, "", 0);
+    let said = systemd.call(&[&INSTALL[..], &["--http", &address]].concat()).ok();
+    assert!(said.stderr.contains("go by 127.0.0.1:4318"), "both sides are named: {said}");
+    // Another home, whose path is the beginning of this one's.
+    let home = env.home().display().to_string();
+    let other = &home[..home.len() - 1];
+    let refused = systemd.call(&[&["--home", other][..], &INSTALL].concat()).fails(1);
+    assert!(refused.stderr.contains("the service of another home"), "{refused}");
+    for args in [&["--home", other, "uninstall", "--yes"][..], &[&["--home", other][..], &REMOVE].concat()] {
+        let _ = systemd.call(args).ok();
+        assert_eq!(systemd.units(), ["codex-tally.service", "codex-tally.socket"], "{args:?}");
+    }
+    let _ = systemd.call(&REMOVE).ok();
+    assert!(systemd.units().is_empty());
+    for (args, says) in [
+        (&["--auth", "none", "--http", "0.0.0.0:4318"][..], "loopback only"),
+        (&["--http", "0.0.0.0:4318"], "tls_cert"),
+        (&["--http", "127.0.0.1:5000", "--grpc", "127.0.0.1:5000"], "cannot both listen"),
+    ] {
+        let refused = systemd.call(&[&INSTALL[..], args].concat()).fails(1);
+        assert!(refused.stderr.contains(says), "{refused}");
+        assert!(systemd.units().is_empty(), "{args:?}");
+    }
+}

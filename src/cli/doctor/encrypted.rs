@@ -3,6 +3,7 @@
 
 use super::Checks;
 use super::codex::Seen;
+use super::telemetry::{self, is_near};
 use crate::cli::sink::{Listener, nonce, shown};
 use crate::remote::{Peer, PeerTls};
 use serde_json::Value;
@@ -61,11 +62,15 @@ pub(super) fn check(endpoint: &str, seen: &Seen, token: Option<&str>, checks: &m
     let (listener, sink) = match ask(endpoint, seen, token) {
         Ok(asked) => asked,
         Err(e) => {
-            return checks.fail(
-                "exporter",
-                format!("logs go to {endpoint}{from}, which cannot be asked: {e:#}"),
-                "start the sink there; its certificate must have that name, and be signed by `ca-certificate` of the exporter",
-            );
+            let says = format!("logs go to {endpoint}{from}, which cannot be asked: {e:#}");
+            let next = "start it there; its certificate must have that name, and be signed by `ca-certificate` of the exporter";
+            // Whose it is, and whether it should be our sink, is known of this machine only.
+            return if is_near(endpoint) {
+                checks.fail("exporter", says, next)
+            } else {
+                let next = format!("let that collector send logs on to the sink; if it is one, {next}");
+                checks.warn("exporter", format!("{says}. {}", telemetry::ONLY), next)
+            };
         }
     };
     match listener {
@@ -76,7 +81,7 @@ pub(super) fn check(endpoint: &str, seen: &Seen, token: Option<&str>, checks: &m
         Listener::Nobody | Listener::Stranger => {
             return checks.warn(
                 "exporter",
-                format!("logs go to {endpoint}{from}: {}", super::telemetry::ONLY),
+                format!("logs go to {endpoint}{from}: {}", telemetry::ONLY),
                 "let that collector send logs on to the sink",
             );
         }

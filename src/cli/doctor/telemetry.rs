@@ -39,15 +39,10 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
     }
     match who_listens(address(context), token.as_deref()) {
         Ok(listener) => {
-<<<<<<< HEAD
             let sent = Exporter::read(seen.exporter_file.as_deref());
             let sent = sent.authorization();
-            sink(&listener, address(context), ours, sent.is_some(), checks);
-=======
-            let sent = seen.exporter_file.as_deref().and_then(authorization);
             let start = service::start_again(context).unwrap_or("codex-tally serve");
             sink(&listener, (address(context), start), ours, sent.is_some(), checks);
->>>>>>> systemd
             if ours == Some(true) {
                 header(sent, token.as_deref(), &listener, checks);
                 daemon(context, seen, checks);
@@ -112,7 +107,8 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
     Some(false)
 }
 
-fn is_near(endpoint: &str) -> bool {
+/// Whether it is on this machine.
+pub(super) fn is_near(endpoint: &str) -> bool {
     let host = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
 }

@@ -396,7 +396,7 @@ fn a_sink_that_speaks_tls_is_asked_as_codex_asks_it() {
     rolled.complains("fail", "exporter", "cannot be asked", "ca-certificate", &[]);
     assert!(server.stop().success());
     otel("ca.pem", "client", token.trim());
-    rolled.complains("fail", "exporter", "cannot be asked", "start the sink", &[]);
+    rolled.complains("fail", "exporter", "cannot be asked", "start it there", &[]);
     // Plain, although the sink speaks TLS.
     let plain =
         format!("{{ otlp-http = {{ endpoint = \"http://127.0.0.1:{port}/v1/logs\", protocol = \"binary\" }} }}");
