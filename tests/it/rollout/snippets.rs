@@ -103,7 +103,9 @@ fn the_plugin_works_in_the_real_codex() {
 
 /// A program in a namespace of its own, in which /etc/codex is the one that was staged.
 fn with_etc(env: &TestEnv, staged: &Path, command: &Command) -> Command {
-    const SCRIPT: &str = "mount --bind /etc \"$1/real\"; for f in /etc/*; do ln -sf \"$1/real/${f##*/}\" \"$1/etc/\"; done; \
+    // This machine may have one of its own, and the test may have been here before.
+    const SCRIPT: &str = "mount --bind /etc \"$1/real\"; rm -rf \"$1/etc/codex\"; \
+                          for f in /etc/*; do ln -sf \"$1/real/${f##*/}\" \"$1/etc/\"; done; \
                           rm -rf \"$1/etc/codex\"; cp -r \"$2\" \"$1/etc/codex\"; mount --bind \"$1/etc\" /etc; shift 2; exec \"$@\"";
     let root: PathBuf = env.root().join("namespace");
     std::fs::create_dir_all(root.join("real")).unwrap();
