@@ -4,6 +4,7 @@
 mod fetch;
 mod months;
 mod once;
+mod shared;
 
 use crate::support::env::Output;
 use crate::support::{TestEnv, fixture};
