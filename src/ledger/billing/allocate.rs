@@ -21,7 +21,8 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
     let balances = balances(bill, &charges, observed, plan);
     // What was billed and not observed in the whole month: it has its part of taxes, discounts and credit packs, too.
     let mut month: BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> = BTreeMap::new();
-    for (book, pool) in balances.iter().flat_map(|(book, balance)| balance.pools.values().map(move |pool| (book, pool))) {
+    for (book, pool) in balances.iter().flat_map(|(book, balance)| balance.pools.values().map(move |pool| (book, pool)))
+    {
         if pool.not_observed > 0 {
             let of_book = month.entry((book.channel, book.method)).or_default();
             *of_book.entry(pool.nobodys.clone()).or_default() += pool.not_observed;
@@ -75,7 +76,7 @@ fn balances<'o>(bill: &Bill, charges: &[Charge], observed: &'o Observed, plan: &
         rows.map(|row| (row.key.clone(), row.parts.iter().map(|(why, n)| part(*why, *n)).sum())).collect()
     };
     let made = |(book, charges): (Book, Vec<&Charge>)| {
-        let mut balance = Balance::of(&book, charges.iter().copied(), observed, plan);
+        let mut balance = Balance::of(&book, &charges, observed, plan);
         if let Some(measured) = book.compared() {
             balance.explain(Dims::of(&charges, plan), &not_observed(&measured));
         }

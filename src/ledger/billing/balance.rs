@@ -4,6 +4,7 @@
 
 use super::{Dims, Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, Currency, Day, Measured, Method, ReconcileKey, TokenSums, split};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Charges that are held against the same usage in the same measure.
@@ -185,14 +186,9 @@ impl Key {
 
 impl<'o> Balance<'o> {
     /// Serves these usage charges of a book.
-    pub fn of<'c>(
-        book: &Book,
-        charges: impl IntoIterator<Item = &'c Charge>,
-        observed: &'o Observed,
-        plan: &Plan<'_>,
-    ) -> Self {
+    pub fn of(book: &Book, charges: &[impl Borrow<Charge>], observed: &'o Observed, plan: &Plan<'_>) -> Self {
         let mut pools: BTreeMap<Key, Pool> = BTreeMap::new();
-        for charge in charges {
+        for charge in charges.iter().map(Borrow::borrow) {
             // All charges of a pool are of the same team and user.
             let new = || Pool { nobodys: plan.owner_of(charge), ..Pool::default() };
             let pool = pools.entry(Key::of(charge, book, plan)).or_insert_with(new);
@@ -202,9 +198,10 @@ impl<'o> Balance<'o> {
             }
         }
         let mut balance = Balance { pools: BTreeMap::new(), cells: book.cells(observed, plan) };
-        let worth = if book.measured { BTreeMap::new() } else { balance.worth(&pools) };
+        let dims = Dims { team: false, user: false, ..Dims::of(charges, plan) };
+        let worth = balance.worth(book, &pools, dims);
         for (key, mut pool) in pools {
-            let takes = worth.get(&key).copied().unwrap_or(pool.billed);
+            let takes = worth.get(&key).copied().unwrap_or_default();
             balance.serve(&key, &mut pool, takes);
             if !book.measured {
                 (pool.unseen, pool.beyond) = (0, 0);
@@ -215,19 +212,25 @@ impl<'o> Balance<'o> {
         balance
     }
 
-    /// How much usage amounts stand for that no list has: as if all usage of the same days and model had cost the same.
-    fn worth(&self, pools: &BTreeMap<Key, Pool>) -> BTreeMap<Key, i128> {
+    /// How much usage amounts stand for that are below the list, or that no list has: as if all usage of the same days and model
+    /// had cost the same.
+    fn worth(&self, book: &Book, pools: &BTreeMap<Key, Pool>, dims: Dims) -> BTreeMap<Key, i128> {
         let mut alike: BTreeMap<Key, Vec<(&Key, i128)>> = BTreeMap::new();
         for (key, pool) in pools {
             alike.entry(key.of_anyone()).or_default().push((key, pool.billed.max(0)));
         }
-        let worth = |(anyone, pools): (Key, Vec<(&Key, i128)>)| {
-            let usage = self.cells(&anyone).map(|cell| cell.left).sum();
-            let weights = scaled(&pools.iter().map(|(_, billed)| *billed).collect::<Vec<_>>());
-            let keys: Vec<Key> = pools.into_iter().map(|(key, _)| key.clone()).collect();
-            keys.into_iter().zip(split(usage, &weights))
+        let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
+        alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);
+        let worth = |(anyone, pools): (&Key, &Vec<(&Key, i128)>)| {
+            let usage = self.cells(anyone).map(|cell| cell.left).sum::<i128>();
+            let billed: Vec<i128> = pools.iter().map(|(_, billed)| *billed).collect();
+            // The rest of it may be what others are for.
+            let is_shared = beside.get(&anyone.within(dims)).is_some_and(|n| *n > 1);
+            let is_as_billed = book.measured && (is_shared || usage <= billed.iter().sum());
+            let parts = if is_as_billed { billed } else { split(usage, &scaled(&billed)) };
+            pools.iter().map(|(key, _)| (*key).clone()).zip(parts).collect::<Vec<_>>()
         };
-        alike.into_iter().flat_map(worth).collect()
+        alike.iter().flat_map(worth).collect()
     }
 
     fn serve(&mut self, key: &Key, pool: &mut Pool, takes: i128) {
@@ -237,7 +240,7 @@ impl<'o> Balance<'o> {
         let was_seen = cells.iter().any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
         let left: Vec<i128> = cells.iter().map(|cell| cell.left).collect();
         let sum: i128 = left.iter().sum();
-        (pool.unseen, pool.beyond) = if was_seen { (0, (takes - sum).max(0)) } else { (takes, 0) };
+        (pool.unseen, pool.beyond) = if was_seen { (0, (pool.billed - sum).max(0)) } else { (pool.billed, 0) };
         for cell in cells.iter().filter(|cell| cell.left > 0) {
             *pool.owners.entry(cell.row.owner.clone()).or_default() += cell.left;
         }

@@ -470,7 +470,11 @@ fn partly_known() -> impl Strategy<Value = (Vec<Charge>, Observed)> {
             let mut one = charge_of(source, i, (from, to));
             (one.project, one.user) = (known(project), known(user));
             (if api { &mut one.line_item } else { &mut one.model }).clone_from(&known(model));
-            if api { one.money = usd(pico) } else { one.credits = Some(Pico(pico)) }
+            if api {
+                one.money = usd(pico)
+            } else {
+                one.credits = Some(Pico(pico))
+            }
             one
         };
         all.into_iter().enumerate().map(one).collect()

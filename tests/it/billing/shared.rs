@@ -61,6 +61,12 @@ fn a_bill_that_agrees_with_usage_is_spread_as_it_was_used() {
     // Also by tokens, whose price nobody knows.
     assert_eq!(allocated(&env, &["--method", "tokens"]).len(), 2);
     assert_eq!(compared(&env, true), ["USD 0.030120000000 0.030120000000 0 0 0 0"]);
+    // At a price below the list.
+    let file = costs(&[("0.018054", "proj_a"), ("0.009054", "")]);
+    let _ = import(&env, "less.json", file.as_bytes(), &[]).ok();
+    let own = ["allocated platform bob@acme.com 0.009054000000 ", "allocated search ann@acme.com 0.018054000000 "];
+    assert_eq!(allocated(&env, &[]), own);
+    assert_eq!(compared(&env, false), ["USD 0.027108000000 0.030120000000 0 0 0 -0.003012000000"]);
     // What a region costs more is of those who used it.
     let config = "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\nregion_uplift_percent = 10\n";
     configure(&env, config, TEAMS);
