@@ -2,6 +2,7 @@
 
 #[cfg(feature = "remote")]
 mod fetch;
+mod kept;
 mod months;
 mod once;
 mod shared;
