@@ -1,5 +1,6 @@
 //! `ledger`: what reports are made of: compared with what was observed, computed anew, and explained line by line.
 
+use super::billing;
 use super::context::Context;
 use super::out;
 use super::seal::{self, SealArgs};
@@ -26,11 +27,13 @@ pub(super) enum Command {
 Months are sealed in their order, 72 hours after they ended (--now: at once). There is no unseal. With --out, also of a month
 that is sealed already, seal.json and lines.csv.zst are written to a new folder.")]
     Seal(SealArgs),
-    /// Compute every session anew from what was observed, and compare it with what reports use; compare seals with their lines
+    /// Compute every session anew from what was observed, and compare it with what reports use; compare seals with their lines, and
+    /// bills with what was imported
     #[command(after_help = "Example:
   codex-tally ledger verify
 
-Exit 0 if all is as it should be, 1 if something is not. `codex-tally ledger rebuild` mends sessions; seals cannot be mended.")]
+Exit 0 if all is as it should be, 1 if something is not. `codex-tally ledger rebuild` mends sessions; bills are removed and
+imported again; seals cannot be mended.")]
     Verify,
     /// Drop the sessions that reports use, and compute them anew from what was observed
     #[command(after_help = "Example:
@@ -143,7 +146,7 @@ fn verify(context: &Context) -> anyhow::Result<ExitCode> {
     };
     let compared = cache::verify(&store, &inputs, &mut found, &mut |p| shown.show(|| computed(p)))?;
     drop(shown);
-    let broken = seal::verify(&store)?;
+    let broken = seal::verify(&store)? + billing::verify(&store)?;
     let compared = thousands(compared);
     if findings == 0 && broken > 0 {
         return Ok(ExitCode::FAILURE);

@@ -49,9 +49,8 @@ fn percent(text: &str) -> Result<i128, String> {
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let month = Month::ready(context, args.period, args.no_import, true)?;
-    let uplift = context.config.billing.region_uplift_percent.unwrap_or(0);
     let plan = plan(context, month.sessions.inputs(), None);
-    let mut made = reconcile(&month.bill, &month.observed, &plan, uplift);
+    let mut made = reconcile(&month.bill, &month.observed, &plan);
     if made.rows.is_empty() {
         let text = if month.bill.counted_in(args.period).next().is_some() {
             format!("what is stored of {} has no usage that could be compared", args.period)

@@ -15,6 +15,16 @@ pub(super) struct Details {
     pub time: Covered,
     /// The currency; none if they are credits.
     unit: Option<Currency>,
+    /// What of the account it is.
+    of: Whose,
+}
+
+/// Project, key, user, e-mail address and model, as far as a charge says them.
+type Whose = [Option<String>; 5];
+
+fn whose(charge: &Charge) -> Whose {
+    let Charge { project, api_key, user, email, model, .. } = charge;
+    [project, api_key, user, email, model].map(Clone::clone)
 }
 
 impl Details {
@@ -31,12 +41,19 @@ impl Details {
             _ => return None,
         };
         let (account, invoice) = (charge.account.clone(), String::new());
-        Some(Details { time: Covered { source, account, invoice, start: charge.start, end: charge.end }, unit })
+        let time = Covered { source, account, invoice, start: charge.start, end: charge.end };
+        Some(Details { time, unit, of: whose(charge) })
     }
 
     /// Whether a charge is one of them.
     pub fn has(&self, charge: &Charge) -> bool {
-        self.time.has(charge) && self.amount(charge).is_some()
+        self.is_of(charge) && self.amount(charge).is_some()
+    }
+
+    /// Whether a charge is of its time, and nothing says that it is of another project, key, user or model.
+    fn is_of(&self, charge: &Charge) -> bool {
+        let mut both = self.of.iter().zip(whose(charge));
+        self.time.has(charge) && both.all(|(of, is)| of.is_none() || is.is_none() || *of == is)
     }
 
     /// Its amount in their unit.
@@ -50,7 +67,7 @@ impl Details {
     /// Whether they are in this unit, as far as there are any.
     pub fn is_possible(&self, charges: &[(Charge, Standing)]) -> bool {
         let counted = charges.iter().filter(|(_, standing)| *standing == Standing::Counted);
-        let mut all = counted.map(|(charge, _)| charge).filter(|charge| self.time.has(charge)).peekable();
+        let mut all = counted.map(|(charge, _)| charge).filter(|charge| self.is_of(charge)).peekable();
         all.peek().is_none() || all.any(|charge| self.amount(charge).is_some())
     }
 
@@ -115,8 +132,8 @@ impl std::fmt::Display for Unlike {
     }
 }
 
-/// Where sums and their details differ by a hundredth or more for each sum: invoices are rounded. Sums whose times overlap have
-/// their details in common.
+/// Where sums and their details differ by a hundredth or more for each sum: invoices are rounded. Sums that have details in common
+/// are one.
 pub(super) fn unlike(charges: &[(Charge, Standing)], sums: &[(usize, Details)]) -> Vec<Unlike> {
     const HUNDREDTH: i128 = 10_000_000_000;
     let mut by_start: BTreeMap<_, Vec<&(usize, Details)>> = BTreeMap::new();
@@ -124,28 +141,31 @@ pub(super) fn unlike(charges: &[(Charge, Standing)], sums: &[(usize, Details)]) 
         let time = &sum.1.time;
         by_start.entry((time.source, time.account.as_str(), sum.1.unit())).or_default().push(sum);
     }
-    let mut groups: Vec<(Details, i128, i128)> = Vec::new();
+    let mut groups: Vec<(Covered, Vec<&(usize, Details)>)> = Vec::new();
     for mut of_unit in by_start.into_values() {
         of_unit.sort_by_key(|(_, of)| of.time.start);
         let first = groups.len();
-        for (i, of) in of_unit {
-            let amount = of.amount(&charges[*i].0).map_or(0, |pico| pico.0);
+        for sum in of_unit {
+            let time = &sum.1.time;
             match groups[first..].last_mut() {
-                Some((all, sum, n)) if of.time.start < all.time.end => {
-                    all.time.end = all.time.end.max(of.time.end);
-                    (*sum, *n) = (*sum + amount, *n + 1);
+                Some((all, sums)) if time.start < all.end => {
+                    all.end = all.end.max(time.end);
+                    sums.push(sum);
                 }
-                _ => groups.push((of.clone(), amount, 1)),
+                _ => groups.push((time.clone(), vec![sum])),
             }
         }
     }
-    let found = |(of, invoiced, n): (Details, i128, i128)| {
-        let details = charges.iter().filter(|(c, standing)| *standing == Standing::Counted && of.has(c));
-        let counted: i128 = details.filter_map(|(charge, _)| of.amount(charge)).map(|pico| pico.0).sum();
-        let unit = of.unit().to_string();
-        let Covered { source, account, start, end, .. } = of.time;
+    let found = |(time, sums): (Covered, Vec<&(usize, Details)>)| {
+        let amount = |charge: &Charge| sums[0].1.amount(charge).map_or(0, |pico| pico.0);
+        let is_detail = |charge: &Charge| sums.iter().any(|(_, of)| of.has(charge));
+        let details = charges.iter().filter(|(c, standing)| *standing == Standing::Counted && is_detail(c));
+        let counted: i128 = details.map(|(charge, _)| amount(charge)).sum();
+        let invoiced: i128 = sums.iter().map(|(i, _)| amount(&charges[*i].0)).sum();
+        let unit = sums[0].1.unit().to_string();
+        let Covered { source, account, start, end, .. } = time;
         let unlike = Unlike { source, account, unit, start, end, invoiced: Pico(invoiced), counted: Pico(counted) };
-        ((invoiced - counted).abs() >= HUNDREDTH * n).then_some(unlike)
+        ((invoiced - counted).abs() >= HUNDREDTH * sums.len() as i128).then_some(unlike)
     };
     groups.into_iter().filter_map(found).collect()
 }

@@ -16,7 +16,10 @@ pub trait Bills {
     /// The rows of all files that are of a time, its end excluded.
     fn charges(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Vec<Charge>>;
 
-    /// The same, each with its standing.
+    /// The names of the files that are not as they were imported, each with what is wrong, and how many files there are.
+    fn verify_bills(&self) -> anyhow::Result<(Vec<(String, &'static str)>, u64)>;
+
+    /// The rows of a time, each with its standing.
     fn bill(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Bill> {
         let mut wide = span;
         loop {

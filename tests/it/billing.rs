@@ -2,8 +2,10 @@
 
 #[cfg(feature = "remote")]
 mod fetch;
+mod kept;
 mod months;
 mod once;
+mod shared;
 
 use crate::support::env::Output;
 use crate::support::{TestEnv, fixture};

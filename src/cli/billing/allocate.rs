@@ -123,6 +123,7 @@ pub(in crate::cli) fn plan<'p>(context: &'p Context, inputs: &'p Inputs, method:
         api_keys: &config.api_keys,
         users: &config.users,
         rules: &inputs.options().rules,
+        region_uplift_percent: config.region_uplift_percent.unwrap_or(0),
         book: inputs.book(),
     }
 }

@@ -10,6 +10,7 @@ use super::context::{Context, write_file};
 use super::out;
 use super::report::Format;
 use crate::model::{BillingPeriod, Timestamp, Zone};
+use crate::report::format::thousands;
 use crate::report::{Listing, Range, billing};
 use crate::store::Bills;
 use std::path::{Path, PathBuf};
@@ -117,6 +118,18 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
         Command::Allocate(args) => allocate::run(context, args),
         Command::Remove(args) => import::remove(context, args),
     }
+}
+
+/// Compares what is stored of bills with what was imported, and says what differs. Returns how many files do.
+pub(super) fn verify(store: &dyn Bills) -> anyhow::Result<u64> {
+    let (broken, files) = store.verify_bills()?;
+    for (name, what) in &broken {
+        out::talk(&format!("billing file {name}: {what}; `codex-tally billing remove` it and import it again"));
+    }
+    if broken.is_empty() && files > 0 {
+        out::talk(&format!("{} billing files are what was imported", thousands(files)));
+    }
+    Ok(broken.len() as u64)
 }
 
 fn list(context: &Context, args: &ListArgs) -> anyhow::Result<ExitCode> {

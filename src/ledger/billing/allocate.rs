@@ -1,41 +1,53 @@
 //! Charges spread over owners, to the last unit.
 
-use super::pool::{Pool, PoolKey, pools, scaled};
+use super::balance::{Balance, Book, Key, Pool, scaled};
 use super::seats::Seats;
-use super::{Observed, Plan, nobody};
+use super::{Dims, Observed, Plan, nobody, reconcile};
 use crate::model::{
-    Allocated, Bill, Channel, Charge, ChargeKind, Method, Money, Pico, Share, ShareClass, UNATTRIBUTED, split,
+    Allocated, Bill, Channel, Charge, ChargeKind, Difference, Measured, Method, Money, Pico, ReconcileKey, Share,
+    ShareClass, UNATTRIBUTED, split,
 };
 use std::collections::BTreeMap;
 
 /// Who gets a part, and with which weight.
 pub(super) type Weighted = (ShareClass, [String; 4], i128);
 
+/// The balances of all charges that are spread by usage.
+type Balances<'o> = BTreeMap<Book, Balance<'o>>;
+
 /// Spreads what was billed for the month over those who used it. The shares of each charge add up to it.
 pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Allocated> {
     let charges: Vec<Charge> = bill.counted_in(observed.period()).collect();
-    let methods: Vec<Method> = charges.iter().map(|charge| plan.method(charge)).collect();
-    let pools = pools(charges.iter().zip(methods.iter().copied()), observed, plan);
+    let balances = balances(bill, &charges, observed, plan);
     // What was billed and not observed in the whole month: it has its part of taxes, discounts and credit packs, too.
     let mut month: BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> = BTreeMap::new();
-    for (key, pool) in pools.iter().filter(|(_, pool)| pool.not_observed > 0) {
-        *month.entry((key.channel(), key.method)).or_default().entry(pool.beyond.clone()).or_default() +=
-            pool.not_observed;
+    for (book, pool) in balances.iter().flat_map(|(book, balance)| balance.pools.values().map(move |pool| (book, pool)))
+    {
+        if pool.not_observed > 0 {
+            let of_book = month.entry((book.channel, book.method)).or_default();
+            *of_book.entry(pool.nobodys.clone()).or_default() += pool.not_observed;
+        }
     }
     let seats = Seats::of(bill, observed, plan);
-    let spread = |(mut charge, method): (Charge, Method)| {
+    let mut before: BTreeMap<(Book, Key), i128> = BTreeMap::new();
+    let spread = |mut charge: Charge| {
+        let method = plan.method(&charge);
         let weights = match method {
             Method::Fixed => fixed(plan),
             Method::Seats => seats.weights(&charge, plan),
             Method::Credits | Method::List | Method::Tokens => {
-                let pool_key = PoolKey::of(&charge, method, plan);
-                let pool = &pools[&pool_key];
-                if charge.kind == ChargeKind::Usage {
-                    by_usage(pool, [(&pool.beyond, &pool.not_observed)])
+                let book = Book::of(&charge, method);
+                let (key, balance) = (Key::of(&charge, &book, plan), &balances[&book]);
+                if let (ChargeKind::Usage, Some(pool)) = (charge.kind, balance.pools.get(&key)) {
+                    let amount = book.amount(&charge);
+                    let before = before.entry((book, key.clone())).or_default();
+                    let weights = of_pool(pool, *before, amount, || balance.usage(&key));
+                    *before += amount;
+                    weights
                 } else {
                     let team = plan.team(&charge);
-                    let beyond = month.get(&(pool_key.channel(), method)).into_iter().flatten();
-                    by_usage(pool, beyond.filter(|(owner, _)| team.is_none_or(|team| owner[0] == team)))
+                    let beyond = month.get(&(book.channel, method)).into_iter().flatten();
+                    by_usage(&balance.usage(&key), beyond.filter(|(owner, _)| team.is_none_or(|team| owner[0] == team)))
                 }
             }
         };
@@ -46,14 +58,61 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
         let shares = shares(&charge, method, weights, plan);
         Allocated { charge, shares }
     };
-    charges.into_iter().zip(methods).map(spread).collect()
+    charges.into_iter().map(spread).collect()
 }
 
-fn by_usage<'p>(pool: &'p Pool, beyond: impl IntoIterator<Item = (&'p [String; 4], &'p i128)>) -> Vec<Weighted> {
+fn balances<'o>(bill: &Bill, charges: &[Charge], observed: &'o Observed, plan: &Plan<'_>) -> Balances<'o> {
+    let mut books: BTreeMap<Book, Vec<&Charge>> = BTreeMap::new();
+    for charge in charges {
+        let of_book = books.entry(Book::of(charge, plan.method(charge))).or_default();
+        if charge.kind == ChargeKind::Usage {
+            of_book.push(charge);
+        }
+    }
+    let compared = reconcile(bill, observed, plan).rows;
+    let not_observed = |measured: &Measured| -> BTreeMap<ReconcileKey, i128> {
+        let rows = compared.iter().filter(|row| row.measured == *measured);
+        let part = |why: Difference, part: i128| if why == Difference::NotObserved { part } else { 0 };
+        rows.map(|row| (row.key.clone(), row.parts.iter().map(|(why, n)| part(*why, *n)).sum())).collect()
+    };
+    let made = |(book, charges): (Book, Vec<&Charge>)| {
+        let mut balance = Balance::of(&book, &charges, observed, plan);
+        if let Some(measured) = book.compared() {
+            balance.explain(Dims::of(&charges, plan), &not_observed(&measured));
+        }
+        (book, balance)
+    };
+    books.into_iter().map(made).collect()
+}
+
+/// The weights of a usage charge of a pool of which so much stands before it. Those of what was not observed are such that all of
+/// the pool's charges together have exactly what it has.
+fn of_pool(
+    pool: &Pool,
+    before: i128,
+    amount: i128,
+    usage: impl FnOnce() -> BTreeMap<[String; 4], i128>,
+) -> Vec<Weighted> {
+    let beyond = pool.not_observed;
+    let is_all_beyond = beyond > 0 && beyond == pool.billed;
+    let owners = if pool.owners.is_empty() && !is_all_beyond { usage() } else { pool.owners.clone() };
+    if amount == 0 || owners.is_empty() {
+        return by_usage(&owners, [(&pool.nobodys, &beyond)]);
+    }
+    let of_first = |sum: i128| split(sum, &scaled(&[beyond, pool.billed - beyond])).first().copied().unwrap_or(0);
+    let part = if beyond > 0 { of_first(before + amount) - of_first(before) } else { 0 };
+    let parts = split((amount - part).abs(), &scaled(&owners.values().copied().collect::<Vec<_>>()));
+    by_usage(&owners.into_keys().zip(parts).collect(), [(&pool.nobodys, &part.abs())])
+}
+
+fn by_usage<'p>(
+    usage: &BTreeMap<[String; 4], i128>,
+    beyond: impl IntoIterator<Item = (&'p [String; 4], &'p i128)>,
+) -> Vec<Weighted> {
     let weighted = |class: ShareClass| move |(owner, weight): (&[String; 4], &i128)| (class, owner.clone(), *weight);
-    let owners = pool.owners.iter().map(weighted(ShareClass::Allocated));
-    let beyond = beyond.into_iter().filter(|(_, weight)| **weight > 0).map(weighted(ShareClass::NotObserved));
-    owners.chain(beyond).collect()
+    let owners = usage.iter().map(weighted(ShareClass::Allocated));
+    let beyond = beyond.into_iter().map(weighted(ShareClass::NotObserved));
+    owners.chain(beyond).filter(|(.., weight)| *weight > 0).collect()
 }
 
 fn fixed(plan: &Plan<'_>) -> Vec<Weighted> {

@@ -1,8 +1,9 @@
 //! Bills beside what was observed: charges spread over owners, and the differences explained. Pure.
 
 mod allocate;
+mod balance;
+mod dims;
 mod observed;
-mod pool;
 mod reconcile;
 mod seats;
 #[cfg(test)]
@@ -12,11 +13,12 @@ mod workspaces;
 
 pub use allocate::allocate;
 pub use observed::{Observed, ObservedRow};
-pub use reconcile::{Dims, Reconciliation, reconcile};
+pub use reconcile::{Reconciliation, reconcile};
 pub use workspaces::workspaces;
 
 use crate::model::{BillingSource, Channel, Charge, ChargeKind, Method, Rules, UNATTRIBUTED};
 use crate::pricing::PriceBook;
+use dims::Dims;
 use std::collections::BTreeMap;
 
 /// What is known beside bills and usage.
@@ -36,6 +38,8 @@ pub struct Plan<'p> {
     pub users: &'p BTreeMap<String, String>,
     /// Who is in which team.
     pub rules: &'p Rules,
+    /// What regional processing costs more, in percent.
+    pub region_uplift_percent: u8,
     /// Whose names of models are used.
     pub book: &'p PriceBook,
 }

@@ -1,87 +1,13 @@
 //! Reconciliation: what was billed beside what was observed, by the finest keys that both sides have, with the difference
 //! explained. What was observed and the parts of the difference always add up to what was billed.
 
-use super::{Observed, ObservedRow, Plan, SEARCHES, tokens};
+use super::balance::{Balance, Book, Group};
+use super::{Dims, Observed, Plan, tokens};
 use crate::model::{
-    Bill, BillingSource, Channel, Charge, ChargeKind, Day, Difference, Measured, ReconcileKey, Reconciled, ServiceTier,
-    TokenUsage, UNATTRIBUTED,
+    Bill, BillingSource, Channel, Charge, ChargeKind, Currency, Day, Difference, Measured, Method, ReconcileKey,
+    Reconciled, ServiceTier, TokenUsage, UNATTRIBUTED,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The keys that both sides have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dims {
-    /// Days: no charge is of more than one.
-    pub day: bool,
-    /// Teams: all charges are of projects or keys whose team is configured.
-    pub team: bool,
-    /// Users: all charges have one.
-    pub user: bool,
-    /// Models: all charges have one.
-    pub model: bool,
-    /// Tiers: all charges have one.
-    pub tier: bool,
-}
-
-impl Dims {
-    fn of(charges: &[Charge], plan: &Plan<'_>) -> Self {
-        let all = |has: &dyn Fn(&Charge) -> bool| charges.iter().all(has);
-        Dims {
-            day: all(&|charge| charge.first_day() == charge.last_day()),
-            team: all(&|charge| plan.team(charge).is_some()),
-            user: all(&|charge| plan.user(charge).is_some()),
-            model: all(&|charge| plan.model(charge).is_some()),
-            tier: all(&|charge| charge.tier.is_some()),
-        }
-    }
-
-    /// Their names.
-    pub fn names(self) -> Vec<&'static str> {
-        let all =
-            [(self.day, "day"), (self.team, "team"), (self.user, "user"), (self.model, "model"), (self.tier, "tier")];
-        all.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
-    }
-
-    /// The keys of a charge.
-    pub(super) fn of_charge(self, charge: &Charge, plan: &Plan<'_>) -> ReconcileKey {
-        ReconcileKey {
-            day: self.day.then(|| charge.first_day()),
-            team: plan.team(charge).filter(|_| self.team).map(str::to_string),
-            user: plan.user(charge).filter(|_| self.user),
-            model: plan.model(charge).filter(|_| self.model),
-            tier: charge.tier.clone().filter(|_| self.tier),
-        }
-    }
-
-    /// The keys of what was observed.
-    pub(super) fn of_row(self, day: Day, row: &ObservedRow, plan: &Plan<'_>) -> ReconcileKey {
-        ReconcileKey {
-            day: self.day.then_some(day),
-            team: self.team.then(|| row.owner[0].clone()),
-            user: self.user.then(|| row.owner[3].to_lowercase()),
-            model: self.model.then(|| plan.model_name(&row.model)),
-            tier: self.tier.then(|| row.tier.clone()),
-        }
-    }
-
-    /// Those that the other side has, too.
-    fn within(self, other: Dims) -> bool {
-        (!self.day || other.day)
-            && (!self.team || other.team)
-            && (!self.user || other.user)
-            && (!self.model || other.model)
-    }
-
-    fn project(self, key: &ReconcileKey) -> ReconcileKey {
-        ReconcileKey {
-            day: key.day.filter(|_| self.day),
-            team: key.team.clone().filter(|_| self.team),
-            user: key.user.clone().filter(|_| self.user),
-            model: key.model.clone().filter(|_| self.model),
-            tier: None,
-        }
-    }
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -100,27 +26,27 @@ pub struct Reconciliation {
 struct Side<'a> {
     observed: &'a Observed,
     plan: &'a Plan<'a>,
-    /// What regional processing costs more, in percent.
-    uplift: i128,
 }
 
 /// Compares the month's bill with what was observed.
-pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplift_percent: u8) -> Reconciliation {
-    let side = Side { observed, plan, uplift: region_uplift_percent.into() };
+pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Reconciliation {
+    let side = Side { observed, plan };
     let notes = bill.unlike.iter().map(ToString::to_string).collect();
     let mut made = Reconciliation { notes, unlike: bill.unlike.len(), ..Reconciliation::default() };
     let usage: Vec<Charge> = bill.tokens_in(observed.period()).collect();
-    let (mut money, mut credits, mut plans) = (Vec::new(), Vec::new(), 0);
+    let (mut money, mut credits, mut plans, mut others) = (Vec::new(), Vec::new(), 0, 0);
     for charge in bill.counted_in(observed.period()).filter(|charge| charge.kind == ChargeKind::Usage) {
-        match (charge.money.is_some(), charge.channel) {
-            (false, _) => credits.push(charge),
-            (true, Channel::Chatgpt) => plans += 1,
-            (true, _) => money.push(charge),
+        match (&charge.money, charge.channel) {
+            (None, Channel::Chatgpt) => credits.push(charge),
+            (Some(_), Channel::Chatgpt) => plans += 1,
+            (Some(amount), _) if amount.currency.is_usd() => money.push(charge),
+            _ => others += 1,
         }
     }
-    if plans > 0 {
-        made.notes
-            .push(format!("{plans} charges are of ChatGPT usage in money, which no list has a price of: not compared"));
+    for (n, what) in [(plans, "ChatGPT usage in money"), (others, "API usage in another unit than USD")] {
+        if n > 0 {
+            made.notes.push(format!("{n} charges are of {what}, which no list has a price of: not compared"));
+        }
     }
     let (has_api, has_credits) = (!usage.is_empty() || !money.is_empty(), !credits.is_empty());
     let mut explained = None;
@@ -131,13 +57,8 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
         explained = Some((dims, days, rows.clone()));
         made.rows.extend(rows);
     }
-    let mut currencies: BTreeMap<String, Vec<Charge>> = BTreeMap::new();
-    for charge in money {
-        let code = charge.money.as_ref().map(|money| money.currency.code().to_string()).unwrap_or_default();
-        currencies.entry(code).or_default().push(charge);
-    }
-    for (code, charges) in currencies {
-        side.money(bill, code, &charges, explained.as_ref(), &mut made);
+    if !money.is_empty() {
+        side.money(bill, &money, explained.as_ref(), &mut made);
     }
     if !credits.is_empty() {
         side.credits(bill, &credits, &mut made);
@@ -151,17 +72,6 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>, region_uplif
 
 /// The comparison of tokens, if there is one: its keys, its days and its rows.
 type Explained = (Dims, BTreeSet<Day>, Vec<Reconciled>);
-
-/// One side of a comparison of amounts.
-#[derive(Default)]
-struct Group {
-    billed: i128,
-    observed: i128,
-    unpriced_tokens: i64,
-    billed_tokens: i128,
-    observed_tokens: i128,
-    has_tokens: bool,
-}
 
 impl Side<'_> {
     /// The days that can be compared: those that the exports tell of. Says which keys and days these are.
@@ -208,43 +118,29 @@ impl Side<'_> {
         days
     }
 
-    fn money(
-        &self,
-        bill: &Bill,
-        code: String,
-        charges: &[Charge],
-        explained: Option<&Explained>,
-        made: &mut Reconciliation,
-    ) {
+    fn money(&self, bill: &Bill, charges: &[Charge], explained: Option<&Explained>, made: &mut Reconciliation) {
         let dims = Dims { tier: false, ..Dims::of(charges, self.plan) };
-        let days = self.days(bill, BillingSource::Costs, charges, &format!("amounts in {code}"), dims, &mut made.notes);
-        let mut groups: BTreeMap<ReconcileKey, Group> = BTreeMap::new();
-        for charge in charges {
-            let group = groups.entry(dims.of_charge(charge, self.plan)).or_default();
-            group.billed += charge.money.as_ref().map_or(0, |money| money.pico.0);
-        }
-        if code == "USD" {
-            for (day, row) in self.observed.month(Channel::Api).filter(|(day, _)| days.contains(day)) {
-                let key = dims.of_row(day, row, self.plan);
-                if row.fees_usd != 0 {
-                    let model = dims.model.then(|| SEARCHES.to_string());
-                    groups.entry(ReconcileKey { model, ..key.clone() }).or_default().observed += row.fees_usd;
-                }
-                let group = groups.entry(key).or_default();
-                group.observed += row.list_usd;
-                group.unpriced_tokens += row.unpriced_tokens;
-            }
-        } else {
-            made.notes.push(format!("{code} is not the currency of the price list: all of it stands as not observed"));
-        }
-        let known = explained.filter(|(of, ..)| code == "USD" && dims.within(*of));
+        let days = self.days(bill, BillingSource::Costs, charges, "amounts in USD", dims, &mut made.notes);
+        let known = explained.filter(|(of, ..)| dims.within(*of));
         let values = known.map(|(_, _, rows)| self.values(dims, rows)).unwrap_or_default();
-        for (key, group) in groups {
+        for (key, group) in self.groups(charges, Method::List, dims, &days) {
             let is_known = known.is_some_and(|(_, days, _)| key.day.is_none_or(|day| days.contains(&day)));
-            let value = values.get(&key).copied().unwrap_or_default();
-            let parts = self.explain(&group, is_known.then_some(value));
-            push(made, Measured::Money(code.clone()), key, &group, parts);
+            let value = values.get(&key).copied().filter(|_| is_known);
+            let parts = self.explain(&group, value);
+            push(made, Measured::Money(Currency::usd().code().to_string()), key, &group, parts);
         }
+    }
+
+    /// Both sides of the comparisons of these charges, which are of one book.
+    fn groups(
+        &self,
+        charges: &[Charge],
+        method: Method,
+        dims: Dims,
+        days: &BTreeSet<Day>,
+    ) -> BTreeMap<ReconcileKey, Group> {
+        let Some(book) = charges.first().map(|charge| Book::of(charge, method)) else { return BTreeMap::new() };
+        Balance::of(&book, charges, self.observed, self.plan).groups(dims, days, self.plan)
     }
 
     /// What the differences in tokens are worth on the list, in pico-USD: of another tier, not observed, not billed.
@@ -289,58 +185,44 @@ impl Side<'_> {
     /// The parts of a difference in money. `value` is what tokens say of it, if they were compared.
     fn explain(&self, group: &Group, value: Option<[i128; 3]>) -> Vec<(Difference, i128)> {
         let off = group.billed - group.observed;
-        let [tier, not_observed, over_observed] = if off == 0 { [0; 3] } else { value.unwrap_or_default() };
+        // What was billed beyond usage may stand beside usage that was not billed.
+        let unknown = [0, group.unseen, off - group.unseen - group.beyond];
+        let [tier, not_observed, over_observed] = value.map_or(unknown, |value| if off == 0 { [0; 3] } else { value });
         let mut rest = off - tier - not_observed - over_observed;
         let mut parts = vec![
             (Difference::Tier, tier),
             (Difference::NotObserved, not_observed),
             (Difference::OverObserved, over_observed),
         ];
-        let expected = group.observed + tier + not_observed + over_observed;
+        let expected = group.observed + value.map_or(0, |_| off - rest);
         let mut take = |why: Difference, most: i128| {
             let part = most.min(rest).max(0);
             parts.push((why, part));
             rest -= part;
         };
-        take(Difference::Region, expected * self.uplift / 100);
+        take(Difference::Region, expected * i128::from(self.plan.region_uplift_percent) / 100);
         if group.unpriced_tokens > 0 {
             take(Difference::Unpriced, i128::MAX);
         }
-        let why = match value {
-            Some(_) => Difference::Price,
-            None if rest > 0 => Difference::NotObserved,
-            None => Difference::OverObserved,
-        };
-        parts.push((why, rest));
+        parts.push((if value.is_some() { Difference::Price } else { Difference::NotObserved }, rest));
         parts
     }
 
     fn credits(&self, bill: &Bill, charges: &[Charge], made: &mut Reconciliation) {
         let dims = Dims { tier: false, ..Dims::of(charges, self.plan) };
         let days = self.days(bill, BillingSource::Workspace, charges, "credits", dims, &mut made.notes);
-        let mut groups: BTreeMap<ReconcileKey, Group> = BTreeMap::new();
-        for charge in charges {
-            let group = groups.entry(dims.of_charge(charge, self.plan)).or_default();
-            group.billed += charge.credits.map_or(0, |credits| credits.0);
-            group.has_tokens |= charge.usage.is_some();
-            group.billed_tokens += charge.usage.map_or(0, |usage| usage.total().into());
-        }
-        for (day, row) in self.observed.month(Channel::Chatgpt).filter(|(day, _)| days.contains(day)) {
-            let group = groups.entry(dims.of_row(day, row, self.plan)).or_default();
-            group.observed += row.credits;
-            group.unpriced_tokens += row.unpriced_tokens;
-            group.observed_tokens += i128::from(row.tokens.total());
-        }
-        for (key, group) in groups {
+        for (key, group) in self.groups(charges, Method::Credits, dims, &days) {
             let off = group.billed - group.observed;
-            let same_tokens = group.has_tokens && group.billed_tokens == group.observed_tokens;
-            let why = match off {
-                1.. if group.unpriced_tokens > 0 => Difference::Unpriced,
-                _ if same_tokens => Difference::Price,
-                1.. => Difference::NotObserved,
-                _ => Difference::OverObserved,
+            let why = if group.unpriced_tokens > 0 { Difference::Unpriced } else { Difference::NotObserved };
+            let same_tokens = group.billed_tokens == Some(group.observed_tokens);
+            let parts = if same_tokens && group.unseen == 0 && (off <= 0 || group.unpriced_tokens == 0) {
+                vec![(Difference::Price, off)]
+            } else {
+                let over_observed = off - group.unseen - group.beyond;
+                let not_observed = (Difference::NotObserved, group.unseen);
+                vec![not_observed, (why, group.beyond), (Difference::OverObserved, over_observed)]
             };
-            push(made, Measured::Credits, key, &group, vec![(why, off)]);
+            push(made, Measured::Credits, key, &group, parts);
         }
     }
 

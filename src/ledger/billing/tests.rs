@@ -93,6 +93,7 @@ fn with_plan<T>(method: Option<Method>, fixed: &BTreeMap<String, u32>, work: imp
         api_keys: &none,
         users: &none,
         rules: &rules,
+        region_uplift_percent: 0,
         book,
     })
 }
@@ -254,7 +255,10 @@ fn sent(tier: &str) -> Observed {
 }
 
 fn reconciled(charges: Vec<Charge>, observed: &Observed, uplift: u8) -> Reconciliation {
-    with_plan(None, &BTreeMap::new(), |plan| reconcile(&bill(charges), observed, plan, uplift))
+    with_plan(None, &BTreeMap::new(), |plan| {
+        let plan = Plan { region_uplift_percent: uplift, ..*plan };
+        reconcile(&bill(charges), observed, &plan)
+    })
 }
 
 #[test]
@@ -376,7 +380,9 @@ proptest! {
         };
         let tokens: Vec<Charge> = tokens.into_iter().enumerate().map(of_tier).collect();
         let all = bill(charges.iter().cloned().chain(tokens.iter().cloned()).collect());
-        let made = with_plan(None, &BTreeMap::new(), |plan| reconcile(&all, &observed, plan, uplift));
+        let made = with_plan(None, &BTreeMap::new(), |plan| {
+            reconcile(&all, &observed, &Plan { region_uplift_percent: uplift, ..*plan })
+        });
         let (mut billed, mut usd, mut input) = (0, 0, 0);
         for row in &made.rows {
             prop_assert_eq!(row.residual(), 0);
@@ -447,6 +453,95 @@ proptest! {
         let sum: i128 = bill.counted().filter_map(|c| c.money.as_ref()).map(|money| money.pico.0).sum();
         prop_assert_eq!(sum, (1..=30).sum::<i128>());
         prop_assert_eq!(bill.counted().count(), 30);
+    }
+}
+
+/// Charges of whom it is known and of whom it is not, at the same time, and usage by all of them.
+fn partly_known() -> impl Strategy<Value = (Vec<Charge>, Observed)> {
+    let id = |names: [&'static str; 4]| prop::sample::select(names.to_vec());
+    let what = (any::<bool>(), prop::sample::select(vec![(2, 2), (2, 2), (2, 2), (3, 3), (1, 30), (2, 15)]));
+    let whom = (id(["", "proj_a", "proj_b", "proj_x"]), id(["", "user-u", "user-v", "user-x"]));
+    let model = id(["", "gpt-6.1-sol", "gpt-5.5", "web search"]);
+    let charge = (what, whom, model, prop_oneof![4 => 0..40 * UNIT, 1 => -9 * UNIT..0]);
+    let charges = prop::collection::vec(charge, 0..10).prop_map(|all| {
+        let one = |(i, ((api, (from, to)), (project, user), model, pico)): (usize, _)| {
+            let source = if api { BillingSource::Costs } else { BillingSource::Workspace };
+            let known = |id: &str| (!id.is_empty()).then(|| id.to_string());
+            let mut one = charge_of(source, i, (from, to));
+            (one.project, one.user) = (known(project), known(user));
+            (if api { &mut one.line_item } else { &mut one.model }).clone_from(&known(model));
+            if api {
+                one.money = usd(pico)
+            } else {
+                one.credits = Some(Pico(pico))
+            }
+            one
+        };
+        all.into_iter().enumerate().map(one).collect()
+    });
+    let row = (2u32..4, 0usize..3, 0usize..3, any::<bool>(), any::<bool>(), 0..20 * UNIT, 0i64..3);
+    let observed = prop::collection::vec(row, 0..10).prop_map(|rows| {
+        let mut observed = Observed::new(month());
+        for (at, team, user, api, is_sol, value, unpriced) in rows {
+            let channel = if api { Channel::Api } else { Channel::Chatgpt };
+            let row = observed_row(["a", "b", "c"][team], ["u", "v", "w"][user], channel, value);
+            let model = if is_sol { "gpt-6.1-sol" } else { "gpt-5.5" };
+            let fees_usd = if api { value / 5 } else { 0 };
+            let unpriced_tokens = (unpriced == 1).into();
+            observed.insert(day(at), ObservedRow { model: model.into(), fees_usd, unpriced_tokens, ..row });
+        }
+        observed
+    });
+    (charges, observed)
+}
+
+fn charge_of(source: BillingSource, i: usize, (from, to): (u32, u32)) -> Charge {
+    charge(source, ChargeKind::Usage, i as u64 + 1, day(from), day(to))
+}
+
+fn map(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    of.iter().map(|(id, name)| (id.to_string(), name.to_string())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #[test]
+    fn usage_stands_behind_one_charge((charges, observed) in partly_known(), uplift in prop_oneof![Just(0u8), 0u8..30]) {
+        let (projects, users) = (map(&[("proj_a", "a"), ("proj_b", "b")]), map(&[("user-u", "u"), ("user-v", "V")]));
+        let bill = bill(charges);
+        let (all, made) = with_plan(None, &BTreeMap::new(), |plan| {
+            let plan = Plan { projects: &projects, users: &users, region_uplift_percent: uplift, ..*plan };
+            (allocate(&bill, &observed, &plan), reconcile(&bill, &observed, &plan))
+        });
+        let amount = |money: &Option<Money>, credits: Option<Pico>| money.as_ref().map(|m| m.pico).or(credits).map_or(0, |n| n.0);
+        for (measured, channel) in [(Measured::Money("USD".into()), Channel::Api), (Measured::Credits, Channel::Chatgpt)] {
+            let mut allocated: BTreeMap<[String; 4], i128> = BTreeMap::new();
+            let (mut not_observed, mut n) = (0, 0);
+            for one in all.iter().filter(|one| one.charge.channel == channel) {
+                let sum: i128 = one.shares.iter().map(|share| amount(&share.money, share.credits)).sum();
+                prop_assert_eq!(sum, amount(&one.charge.money, one.charge.credits));
+                for share in &one.shares {
+                    let amount = amount(&share.money, share.credits);
+                    match share.class {
+                        ShareClass::NotObserved => not_observed += amount,
+                        _ => *allocated.entry(share.owner.clone()).or_default() += amount,
+                    }
+                }
+                n += 1;
+            }
+            // Both say the same of what was not observed.
+            let parts = parts(&made.rows, &measured);
+            let said: i128 = parts.iter().filter(|(why, _)| *why == "not_observed").map(|(_, part)| part).sum();
+            prop_assert_eq!(not_observed, said, "{:?}", parts);
+            // Nobody pays for usage twice, but for what has other reasons.
+            let other: i128 = parts.iter().filter(|(why, _)| ["region", "unpriced"].contains(why)).map(|(_, part)| part).sum();
+            for (owner, paid) in allocated {
+                let used = observed.month(channel).filter(|(_, row)| row.owner == owner);
+                let used: i128 = used.map(|(_, row)| row.list_usd + row.fees_usd + row.credits).sum();
+                prop_assert!(paid <= used + other + n, "{:?} pays {} for {}", owner, paid, used);
+            }
+        }
+        prop_assert!(made.rows.iter().all(|row| row.residual() == 0));
     }
 }
 

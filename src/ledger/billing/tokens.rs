@@ -1,8 +1,7 @@
 //! Tokens that were billed beside tokens that were observed, by tier: what moved from one tier to another was served in
 //! another than was requested.
 
-use super::reconcile::Dims;
-use super::{Observed, Plan};
+use super::{Dims, Observed, Plan};
 use crate::model::{Channel, Charge, Difference, Measured, ReconcileKey, Reconciled, TokenSums, split};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,21 +8,21 @@ use serde_json::Value;
 const DAY: u64 = 1_795_219_200;
 
 /// Responses of gpt-5.5 with one output token each: at 5 and 30 USD, or 125 and 750 credits, per million.
-fn used(env: &TestEnv, n: u64, user: &str, inputs: &[u64]) {
+pub fn used(env: &TestEnv, n: u64, user: &str, inputs: &[u64]) {
     let transcript = Transcript::new(n);
     let text: String = inputs.iter().map(|input| transcript.record(*input)).collect();
     let text = transcript.head().replace("api-gateway", user) + &text;
     std::fs::write(transcript.path(env), text).unwrap();
 }
 
-fn configure(env: &TestEnv, config: &str, teams: &str) {
+pub fn configure(env: &TestEnv, config: &str, teams: &str) {
     std::fs::create_dir_all(env.home()).unwrap();
     std::fs::write(env.home().join("config.toml"), config).unwrap();
     std::fs::write(env.home().join("teams.toml"), teams).unwrap();
 }
 
 /// People by the directory that they work in.
-const TEAMS: &str = "\
+pub const TEAMS: &str = "\
 [[rule]]
 directory = \"*/ann\"
 team = \"search\"
@@ -34,7 +34,7 @@ team = \"platform\"
 set_user = \"bob@acme.com\"
 ";
 
-fn bucket(object: &str, fields: &str) -> String {
+pub fn bucket(object: &str, fields: &str) -> String {
     format!(
         "{{\"object\":\"page\",\"data\":[{{\"start_time\":{DAY},\"end_time\":{},\"results\":[{{\"object\":\"organization.{object}.result\",{fields}}}]}}]}}",
         DAY + 86_400
@@ -57,7 +57,7 @@ fn costs(usd: &str) -> String {
     )
 }
 
-fn lines(csv: &str, columns: &[&str]) -> Vec<String> {
+pub fn lines(csv: &str, columns: &[&str]) -> Vec<String> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let header = reader.headers().unwrap().clone();
     let at: Vec<usize> = columns.iter().map(|c| header.iter().position(|h| h == *c).unwrap()).collect();

@@ -187,3 +187,42 @@ fn an_invoice_is_of_one_account_also_when_it_is_corrected() {
     let _ = import(&env, "c3.csv", seats.as_bytes(), &["--part"]).ok();
     assert_eq!(standing(&env, "counted", &["account"]).len(), 3);
 }
+
+#[test]
+fn details_of_a_projects_row_are_that_projects() {
+    let env = TestEnv::new();
+    let invoice = "invoice,line,kind,from,to,account,amount,currency,project\n\
+                   INV-9,1,usage,2026-10-01,2026-10-31,acme,0.50,USD,proj_a\n";
+    let _ = import(&env, "invoice.csv", invoice.as_bytes(), &[]).ok();
+    let row = |project: &str, usd: &str| {
+        format!(
+            r#"{{"object":"organization.costs.result","amount":{{"value":{usd},"currency":"usd"}},"project_id":{project},"organization_id":"acme"}}"#
+        )
+    };
+    let bucket = |(from, to): (u64, u64), rows: &[String]| {
+        let (start, end) = (OCTOBER + (from - 1) * DAY, OCTOBER + to * DAY);
+        format!(r#"{{"object":"bucket","start_time":{start},"end_time":{end},"results":[{}]}}"#, rows.join(","))
+    };
+    let counted = || standing(&env, "counted", &["source", "project", "amount"]);
+    let rows = [row("\"proj_a\"", "0.5"), row("\"proj_b\"", "0.883"), row("null", "0.2")];
+    let _ = import(&env, "day.jsonl", bucket((14, 14), &rows).as_bytes(), &[]).ok();
+    // What nobody says the project of may be on the invoice; that of another project is not.
+    assert_eq!(counted(), ["invoice proj_a 0.500000000000", "costs proj_b 0.883000000000"]);
+    assert_eq!(standing(&env, "detailed", &["project", "amount"]), ["null 0.200000000000", "proj_a 0.500000000000"]);
+    let rest = bucket((1, 13), &rows[1..2]) + "\n" + &bucket((15, 31), &[]);
+    let _ = import(&env, "rest.jsonl", rest.as_bytes(), &["--part"]).ok();
+    assert_eq!(counted().len(), 3, "a part does not say that it is all");
+    let _ = import(&env, "rest-again.jsonl", (rest + "\n").as_bytes(), &["--whole"]).ok();
+    let _ = import(&env, "day-again.jsonl", (bucket((14, 14), &rows) + "\n").as_bytes(), &[]).ok();
+    let all = [
+        "costs proj_b 0.883000000000",
+        "costs null 0.200000000000",
+        "costs proj_a 0.500000000000",
+        "costs proj_b 0.883000000000",
+    ];
+    assert_eq!(counted(), all);
+    let list = env.run(&["billing", "list", "-p", "2026-10", "--format", "json"]).ok().json();
+    let said =
+        "acme: invoices have 0.500000000000 USD of usage of 2026-10-01 to 2026-10-31, but costs 0.700000000000 USD";
+    assert!(list["notes"].to_string().contains(said), "{}", list["notes"]);
+}

@@ -1,0 +1,329 @@
+//! The balance of what was billed with what was observed, in which usage stands behind one charge. Charges that say most of what
+//! they are for take their usage first; the others are held against what is left of it, and what was billed beyond that was not
+//! observed.
+
+use super::{Dims, Observed, ObservedRow, Plan, SEARCHES};
+use crate::model::{Channel, Charge, Currency, Day, Measured, Method, ReconcileKey, TokenSums, split};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Charges that are held against the same usage in the same measure.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Book {
+    pub channel: Channel,
+    pub method: Method,
+    /// The currency; credits have none.
+    unit: Option<Currency>,
+    /// Whether amounts are in the measure of the usage.
+    measured: bool,
+}
+
+/// What a charge says of the usage that it is for. Those that say more are less.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// How much of team, user and model it does not say.
+    unsaid: usize,
+    /// How long it is for.
+    length: i64,
+    from: Day,
+    to: Day,
+    team: Option<String>,
+    user: Option<String>,
+    model: Option<String>,
+}
+
+/// Usage of a day under the same keys.
+#[derive(Debug)]
+struct Cell<'o> {
+    row: &'o ObservedRow,
+    user: String,
+    model: String,
+    tokens: TokenSums,
+    unpriced_tokens: i64,
+    /// All of it, in the measure of the book.
+    all: i128,
+    /// What stands behind no charge.
+    left: i128,
+}
+
+/// The usage charges of one key.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// What was billed.
+    pub billed: i128,
+    /// All of it, if nothing was observed that it may be for.
+    pub unseen: i128,
+    /// Else what of it is beyond the usage that was left for it.
+    pub beyond: i128,
+    /// What of these was not observed.
+    pub not_observed: i128,
+    /// Whose that is.
+    pub nobodys: [String; 4],
+    /// The usage of each owner that was left for it.
+    pub owners: BTreeMap<[String; 4], i128>,
+    /// The tokens that were billed, if the charges have them.
+    tokens: Option<i128>,
+}
+
+/// Both sides of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub billed: i128,
+    pub observed: i128,
+    pub unseen: i128,
+    pub beyond: i128,
+    pub unpriced_tokens: i64,
+    pub billed_tokens: Option<i128>,
+    pub observed_tokens: i128,
+}
+
+/// A book's charges and usage.
+#[derive(Debug)]
+pub(super) struct Balance<'o> {
+    /// In the order in which they take usage.
+    pub pools: BTreeMap<Key, Pool>,
+    cells: BTreeMap<Day, Vec<Cell<'o>>>,
+}
+
+impl Book {
+    pub fn of(charge: &Charge, method: Method) -> Self {
+        let channel = if charge.channel == Channel::Chatgpt { Channel::Chatgpt } else { Channel::Api };
+        let unit = charge.money.as_ref().map(|money| money.currency.clone());
+        let measured = match method {
+            Method::Credits => charge.credits.is_some(),
+            Method::List => channel == Channel::Api && unit.as_ref().is_some_and(Currency::is_usd),
+            _ => false,
+        };
+        Book { channel, method, unit, measured }
+    }
+
+    /// What was billed by a charge of the book.
+    pub fn amount(&self, charge: &Charge) -> i128 {
+        let money = charge.money.as_ref().map(|money| money.pico.0);
+        let credits = charge.credits.map(|credits| credits.0);
+        let amount = if self.method == Method::Credits { credits.or(money) } else { money.or(credits) };
+        amount.unwrap_or(0)
+    }
+
+    /// What `reconcile` compares it as.
+    pub fn compared(&self) -> Option<Measured> {
+        match (self.channel, self.method, &self.unit) {
+            (Channel::Api, Method::List, Some(unit)) if unit.is_usd() => Some(Measured::Money(unit.code().to_string())),
+            (Channel::Chatgpt, Method::Credits, None) => Some(Measured::Credits),
+            _ => None,
+        }
+    }
+
+    /// Usage as the method measures it, and fees of hosted tools.
+    fn measure(&self, row: &ObservedRow) -> (i128, i128) {
+        match (self.method, self.channel) {
+            (Method::Tokens, _) => (row.tokens.total().into(), 0),
+            (Method::Credits, _) => (row.credits, 0),
+            (_, Channel::Chatgpt) => (row.api_equivalent, 0),
+            _ => (row.list_usd, row.fees_usd),
+        }
+    }
+
+    fn cells<'o>(&self, observed: &'o Observed, plan: &Plan<'_>) -> BTreeMap<Day, Vec<Cell<'o>>> {
+        let mut cells: BTreeMap<Day, Vec<Cell<'o>>> = BTreeMap::new();
+        for (day, row) in observed.month(self.channel) {
+            let (usage, fees) = self.measure(row);
+            let cell = |model: String, all: i128| Cell {
+                row,
+                user: row.owner[3].to_lowercase(),
+                model,
+                tokens: TokenSums::default(),
+                unpriced_tokens: 0,
+                all,
+                left: all.max(0),
+            };
+            let of_day = cells.entry(day).or_default();
+            let (tokens, unpriced_tokens) = (row.tokens, row.unpriced_tokens);
+            of_day.push(Cell { tokens, unpriced_tokens, ..cell(plan.model_name(&row.model), usage) });
+            if fees != 0 {
+                of_day.push(cell(SEARCHES.to_string(), fees));
+            }
+        }
+        cells
+    }
+}
+
+impl Key {
+    pub fn of(charge: &Charge, book: &Book, plan: &Plan<'_>) -> Self {
+        // Tokens are not of searches, which all usage may have made.
+        let model = plan.model(charge).filter(|model| book.method != Method::Tokens || model != SEARCHES);
+        let (from, to) = (charge.first_day(), charge.last_day());
+        Key::new((from, to), plan.team(charge).map(str::to_string), plan.user(charge), model)
+    }
+
+    fn new((from, to): (Day, Day), team: Option<String>, user: Option<String>, model: Option<String>) -> Self {
+        let unsaid = [&team, &user, &model].iter().filter(|said| said.is_none()).count();
+        Key { unsaid, length: to.start().0.saturating_sub(from.start().0), from, to, team, user, model }
+    }
+
+    /// The same days and model, whoever used it.
+    fn of_anyone(&self) -> Self {
+        Key::new((self.from, self.to), None, None, self.model.clone())
+    }
+
+    fn fits(&self, cell: &Cell<'_>) -> bool {
+        self.team.as_ref().is_none_or(|team| *team == cell.row.owner[0])
+            && self.user.as_ref().is_none_or(|user| *user == cell.user)
+            && self.model.as_ref().is_none_or(|model| *model == cell.model)
+    }
+
+    /// The comparison that it is part of.
+    fn within(&self, dims: Dims) -> ReconcileKey {
+        ReconcileKey {
+            day: dims.day.then_some(self.from),
+            team: self.team.clone().filter(|_| dims.team),
+            user: self.user.clone().filter(|_| dims.user),
+            model: self.model.clone().filter(|_| dims.model),
+            tier: None,
+        }
+    }
+}
+
+impl<'o> Balance<'o> {
+    /// Serves these usage charges of a book.
+    pub fn of(book: &Book, charges: &[impl Borrow<Charge>], observed: &'o Observed, plan: &Plan<'_>) -> Self {
+        let mut pools: BTreeMap<Key, Pool> = BTreeMap::new();
+        for charge in charges.iter().map(Borrow::borrow) {
+            // All charges of a pool are of the same team and user.
+            let new = || Pool { nobodys: plan.owner_of(charge), ..Pool::default() };
+            let pool = pools.entry(Key::of(charge, book, plan)).or_insert_with(new);
+            pool.billed += book.amount(charge);
+            if let Some(usage) = &charge.usage {
+                *pool.tokens.get_or_insert(0) += i128::from(usage.total());
+            }
+        }
+        let mut balance = Balance { pools: BTreeMap::new(), cells: book.cells(observed, plan) };
+        let dims = Dims { team: false, user: false, ..Dims::of(charges, plan) };
+        let worth = balance.worth(book, &pools, dims);
+        for (key, mut pool) in pools {
+            let takes = worth.get(&key).copied().unwrap_or_default();
+            balance.serve(&key, &mut pool, takes);
+            if !book.measured {
+                (pool.unseen, pool.beyond) = (0, 0);
+            }
+            pool.not_observed = pool.unseen + pool.beyond;
+            balance.pools.insert(key, pool);
+        }
+        balance
+    }
+
+    /// How much usage amounts stand for that are below the list, or that no list has: as if all usage of the same days and model
+    /// had cost the same.
+    fn worth(&self, book: &Book, pools: &BTreeMap<Key, Pool>, dims: Dims) -> BTreeMap<Key, i128> {
+        let mut alike: BTreeMap<Key, Vec<(&Key, i128)>> = BTreeMap::new();
+        for (key, pool) in pools {
+            alike.entry(key.of_anyone()).or_default().push((key, pool.billed.max(0)));
+        }
+        let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
+        alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);
+        let worth = |(anyone, pools): (&Key, &Vec<(&Key, i128)>)| {
+            let usage = self.cells(anyone).map(|cell| cell.left).sum::<i128>();
+            let billed: Vec<i128> = pools.iter().map(|(_, billed)| *billed).collect();
+            // The rest of it may be what others are for.
+            let is_shared = beside.get(&anyone.within(dims)).is_some_and(|n| *n > 1);
+            let is_as_billed = book.measured && (is_shared || usage <= billed.iter().sum());
+            let parts = if is_as_billed { billed } else { split(usage, &scaled(&billed)) };
+            pools.iter().map(|(key, _)| (*key).clone()).zip(parts).collect::<Vec<_>>()
+        };
+        alike.iter().flat_map(worth).collect()
+    }
+
+    fn serve(&mut self, key: &Key, pool: &mut Pool, takes: i128) {
+        let days = days(key).map(|days| self.cells.range_mut(days));
+        let cells = days.into_iter().flatten().flat_map(|(_, cells)| cells);
+        let mut cells: Vec<&mut Cell<'o>> = cells.filter(|cell| key.fits(cell)).collect();
+        let was_seen = cells.iter().any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
+        let left: Vec<i128> = cells.iter().map(|cell| cell.left).collect();
+        let sum: i128 = left.iter().sum();
+        (pool.unseen, pool.beyond) = if was_seen { (0, (pool.billed - sum).max(0)) } else { (pool.billed, 0) };
+        for cell in cells.iter().filter(|cell| cell.left > 0) {
+            *pool.owners.entry(cell.row.owner.clone()).or_default() += cell.left;
+        }
+        let mut rest = takes.clamp(0, sum);
+        let parts = if rest == sum { left.clone() } else { split(rest, &scaled(&left)) };
+        // Large weights are rounded: what one cell does not have, the next ones do.
+        for most in [&parts, &left] {
+            for (cell, most) in cells.iter_mut().zip(most) {
+                let part = (*most).min(cell.left).min(rest);
+                cell.left -= part;
+                rest -= part;
+            }
+        }
+    }
+
+    fn cells(&self, key: &Key) -> impl Iterator<Item = &Cell<'o>> {
+        let days = days(key).map(|days| self.cells.range(days));
+        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
+    }
+
+    /// All usage that a charge may be for, whether it stands behind others or not; that without a price by its tokens.
+    pub fn usage(&self, key: &Key) -> BTreeMap<[String; 4], i128> {
+        let by = |measure: &dyn Fn(&Cell<'o>) -> i128| {
+            let mut owners: BTreeMap<[String; 4], i128> = BTreeMap::new();
+            for (cell, usage) in self.cells(key).map(|cell| (cell, measure(cell))).filter(|(_, usage)| *usage > 0) {
+                *owners.entry(cell.row.owner.clone()).or_default() += usage;
+            }
+            owners
+        };
+        let owners = by(&|cell| cell.all);
+        if owners.is_empty() { by(&|cell| cell.unpriced_tokens.into()) } else { owners }
+    }
+
+    /// The comparisons by some keys, with the usage of these days.
+    pub fn groups(&self, dims: Dims, days: &BTreeSet<Day>, plan: &Plan<'_>) -> BTreeMap<ReconcileKey, Group> {
+        let mut groups: BTreeMap<ReconcileKey, Group> = BTreeMap::new();
+        for (key, pool) in &self.pools {
+            let group = groups.entry(key.within(dims)).or_default();
+            group.billed += pool.billed;
+            group.unseen += pool.unseen;
+            group.beyond += pool.beyond;
+            if let Some(tokens) = pool.tokens {
+                *group.billed_tokens.get_or_insert(0) += tokens;
+            }
+        }
+        for (day, cells) in self.cells.iter().filter(|(day, _)| days.contains(day)) {
+            for cell in cells {
+                let model = dims.model.then(|| cell.model.clone());
+                let group = groups.entry(ReconcileKey { model, ..dims.of_row(*day, cell.row, plan) }).or_default();
+                group.observed += cell.all;
+                group.unpriced_tokens += cell.unpriced_tokens;
+                group.observed_tokens += i128::from(cell.tokens.total());
+            }
+        }
+        groups
+    }
+
+    /// Only these amounts of the comparisons were not observed: there are other reasons for more than the usage of what was seen.
+    pub fn explain(&mut self, dims: Dims, not_observed: &BTreeMap<ReconcileKey, i128>) {
+        let mut groups: BTreeMap<ReconcileKey, Vec<&mut Pool>> = BTreeMap::new();
+        for (key, pool) in &mut self.pools {
+            groups.entry(key.within(dims)).or_default().push(pool);
+        }
+        for (key, mut pools) in groups {
+            let beyond: Vec<i128> = pools.iter().map(|pool| pool.beyond).collect();
+            let all: i128 = pools.iter().map(|pool| pool.unseen + pool.beyond).sum();
+            let explained = all - not_observed.get(&key).copied().unwrap_or(0);
+            let parts = split(explained.clamp(0, beyond.iter().sum()), &scaled(&beyond));
+            for (pool, part) in pools.iter_mut().zip(parts) {
+                pool.not_observed -= part.min(pool.beyond);
+            }
+        }
+    }
+}
+
+fn days(key: &Key) -> Option<std::ops::RangeInclusive<Day>> {
+    (key.from <= key.to).then_some(key.from..=key.to)
+}
+
+/// Weights that a split can use: in the same proportion, and as they are up to 62 bits.
+pub(super) fn scaled(weights: &[i128]) -> Vec<u64> {
+    const MOST: i128 = 1 << 62;
+    let total: i128 = weights.iter().sum();
+    let by = total / MOST + 1;
+    weights.iter().map(|weight| u64::try_from(weight / by).unwrap_or(0)).collect()
+}

@@ -1,0 +1,127 @@
+//! Bills of which some rows are of a known team or user and others are not: the same usage stands behind one of them.
+
+use super::import;
+use super::months::{TEAMS, bucket, configure, lines, used};
+use crate::support::TestEnv;
+
+/// A day's costs by project.
+fn costs(of: &[(&str, &str)]) -> String {
+    let result = |(usd, project): &(&str, &str)| {
+        let fields = format!("\"amount\":{{\"value\":{usd},\"currency\":\"usd\"}},\"line_item\":\"gpt-5.5, all\"");
+        let project = if project.is_empty() { "null".to_string() } else { format!("\"{project}\"") };
+        format!("{fields},\"project_id\":{project}")
+    };
+    let results: Vec<String> = of.iter().map(result).collect();
+    bucket("costs", &results.join("},{\"object\":\"organization.costs.result\","))
+}
+
+/// What is allocated: class, team, user and amount.
+fn allocated(env: &TestEnv, args: &[&str]) -> Vec<String> {
+    let csv = env.run(&[&["billing", "allocate", "-p", "2026-11", "--format", "csv"], args].concat()).ok().stdout;
+    let kept = |row: String| row.replace("unattributed", "-");
+    lines(&csv, &["class", "team", "user", "amount", "credits"]).into_iter().map(kept).collect()
+}
+
+/// The comparisons in amounts: billed, observed, region, not observed and over observed.
+fn compared(env: &TestEnv, is_equal: bool) -> Vec<String> {
+    let out = env.run(&["reconcile", "-p", "2026-11", "--format", "csv"]);
+    let csv = if is_equal { out.ok().stdout } else { out.fails(1).stdout };
+    let rows = lines(&csv, &["unit", "billed", "observed", "region", "unpriced", "not_observed", "over_observed"]);
+    rows.into_iter().filter(|row| !row.starts_with("tokens")).map(|row| row.replace("0.000000000000", "0")).collect()
+}
+
+#[test]
+fn a_team_is_not_charged_for_a_project_that_is_nobodys() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\n", TEAMS);
+    // At list 0.02006 USD.
+    used(&env, 1, "ann", &[3000, 1000]);
+    let file = costs(&[("0.02006", "proj_a"), ("0.02006", "proj_other")]);
+    let _ = import(&env, "costs.json", file.as_bytes(), &[]).ok();
+    let apart = ["allocated search ann@acme.com 0.020060000000 ", "not_observed - - 0.020060000000 "];
+    assert_eq!(allocated(&env, &[]), apart);
+    assert_eq!(compared(&env, false), ["USD 0.040120000000 0.020060000000 0 0 0.020060000000 0"]);
+    // Of the team's usage that its project has not been billed for, the other one may be.
+    used(&env, 2, "ann", &[1000]);
+    let rest = ["allocated search ann@acme.com 0.025090000000 ", "not_observed - - 0.015030000000 "];
+    assert_eq!(allocated(&env, &[]), rest);
+    assert_eq!(compared(&env, false), ["USD 0.040120000000 0.025090000000 0 0 0.015030000000 0"]);
+}
+
+#[test]
+fn a_bill_that_agrees_with_usage_is_spread_as_it_was_used() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\n", TEAMS);
+    used(&env, 1, "ann", &[3000, 1000]);
+    used(&env, 2, "bob", &[1000, 1000]);
+    let file = costs(&[("0.02006", "proj_a"), ("0.01006", "")]);
+    let _ = import(&env, "costs.json", file.as_bytes(), &[]).ok();
+    let own = ["allocated platform bob@acme.com 0.010060000000 ", "allocated search ann@acme.com 0.020060000000 "];
+    assert_eq!(allocated(&env, &[]), own);
+    // Also by tokens, whose price nobody knows.
+    assert_eq!(allocated(&env, &["--method", "tokens"]).len(), 2);
+    assert_eq!(compared(&env, true), ["USD 0.030120000000 0.030120000000 0 0 0 0"]);
+    // At a price below the list.
+    let file = costs(&[("0.018054", "proj_a"), ("0.009054", "")]);
+    let _ = import(&env, "less.json", file.as_bytes(), &[]).ok();
+    let own = ["allocated platform bob@acme.com 0.009054000000 ", "allocated search ann@acme.com 0.018054000000 "];
+    assert_eq!(allocated(&env, &[]), own);
+    assert_eq!(compared(&env, false), ["USD 0.027108000000 0.030120000000 0 0 0 -0.003012000000"]);
+    // What a region costs more is of those who used it.
+    let config = "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\nregion_uplift_percent = 10\n";
+    configure(&env, config, TEAMS);
+    let file = costs(&[("0.022066", "proj_a"), ("0.011066", "")]);
+    let _ = import(&env, "more.json", file.as_bytes(), &[]).ok();
+    let own = ["allocated platform bob@acme.com 0.011066000000 ", "allocated search ann@acme.com 0.022066000000 "];
+    assert_eq!(allocated(&env, &[]), own);
+    assert_eq!(compared(&env, false), ["USD 0.033132000000 0.030120000000 0.003012000000 0 0 0"]);
+}
+
+#[test]
+fn what_a_project_was_billed_beyond_its_teams_usage_is_not_offset_by_others() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\n", TEAMS);
+    used(&env, 1, "ann", &[1000]);
+    used(&env, 2, "bob", &[1000]);
+    let file = costs(&[("0.01006", "proj_a"), ("0.00003", "")]);
+    let _ = import(&env, "costs.json", file.as_bytes(), &[]).ok();
+    let rows = [
+        "allocated platform bob@acme.com 0.000030000000 ",
+        "allocated search ann@acme.com 0.005030000000 ",
+        "not_observed search - 0.005030000000 ",
+    ];
+    assert_eq!(allocated(&env, &[]), rows);
+    assert_eq!(compared(&env, false), ["USD 0.010090000000 0.010060000000 0 0 0.005030000000 -0.005000000000"]);
+}
+
+#[test]
+fn a_user_is_not_charged_for_an_id_that_is_nobodys() {
+    let env = TestEnv::new();
+    let config = "channel = \"chatgpt\"\n[billing]\nusers = { user-ann = \"Ann@acme.com\" }\n";
+    configure(&env, config, TEAMS);
+    // 0.5015 credits.
+    used(&env, 1, "ann", &[3000, 1000]);
+    let export = "date,user_id,credits\n2026-11-21,user-ann,0.5015\n2026-11-21,user-bob,0.5015\n";
+    let _ = import(&env, "export.csv", export.as_bytes(), &[]).ok();
+    let rows = ["allocated search ann@acme.com  0.501500000000", "not_observed - -  0.501500000000"];
+    assert_eq!(allocated(&env, &[]), rows);
+    assert_eq!(compared(&env, false), ["credits 1.003000000000 0.501500000000 0 0 0.501500000000 0"]);
+}
+
+#[test]
+fn what_has_no_price_is_of_those_who_used_it() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n", TEAMS);
+    for (n, user) in [(1, "ann"), (2, "bob")] {
+        used(&env, n, user, &[1000]);
+        let path = crate::support::Transcript::new(n).path(&env);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"gpt-5.5\""));
+        std::fs::write(path, text.replace("\"gpt-5.5\"", "\"gpt-99\"")).unwrap();
+    }
+    let file = costs(&[("0.5", "proj_a")]).replace("\"gpt-5.5, all\"", "\"gpt-99\"");
+    let _ = import(&env, "costs.json", file.as_bytes(), &[]).ok();
+    let halves = ["allocated platform bob@acme.com 0.250000000000 ", "allocated search ann@acme.com 0.250000000000 "];
+    assert_eq!(allocated(&env, &[]), halves);
+    assert_eq!(compared(&env, false), ["USD 0.500000000000 0 0 0.500000000000 0 0"]);
+}
