@@ -160,7 +160,8 @@ fn close_session(
     let corrected = parts.iter().flat_map(|(_, p)| &p.keys).filter_map(|k| k.corrects.parse().ok());
     let months = months.chain(corrected);
     let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
-    let made = close::close(&whole, closed.through, &parts, &corrections, &months);
+    let mut made = close::close(&whole, closed.through, &parts, &corrections, &months);
+    close::add_coverage(&mut made, closed.through, &corrections, &bookable, &months);
     let (span, bytes) = (made.span(), made.encode()?);
     drop((made, parts, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))
