@@ -31,7 +31,8 @@ fn coverage(env: &TestEnv, period: &str) -> Value {
 
 /// Whether a gate is passed, of the report of a month and of its sessions.
 fn passes(env: &TestEnv, period: &str, gate: &str) -> bool {
-    let passes = |report: &str| !env.run(&["report", report, "-p", period, "--fail-on", gate]).stderr.contains("--fail-on:");
+    let passes =
+        |report: &str| !env.run(&["report", report, "-p", period, "--fail-on", gate]).stderr.contains("--fail-on:");
     assert_eq!(passes("monthly"), passes("session"), "{gate} of {period}");
     passes("monthly")
 }
@@ -87,4 +88,93 @@ fn gates_and_coverage_see_what_comes_late() {
     assert_eq!((&lost["unpriced_responses"], &lost["responses_by_source"]), (&json!(1), &json!({})), "{lost}");
     assert!(!passes(&env, "2026-11", "unpriced") && passes(&env, "2026-11", "unattributed"));
     drop(env.run(&["ledger", "verify"]).ok());
+}
+
+#[test]
+fn a_shared_response_is_one_and_is_explained_as_a_whole() {
+    let env = machine();
+    let rules = |team: &str| {
+        std::fs::write(env.home().join("teams.toml"), format!("[[rule]]\nname = \"r\"\n{team}\n")).unwrap();
+    };
+    rules("team = \"t0\"");
+    respond(&env, 1, "gpt-5.5", "08-30", 1000);
+    seal(&env, "2026-08");
+    rules("shares = { t0 = 1, t1 = 2 }");
+    let id = Transcript::new(1).thread;
+    let shown = env.run(&["show", &id]).ok().stdout;
+    assert!(shown.contains("responses 1, tool calls 0"), "{shown}");
+    for share in ["  1 of 3 for team t0  [", "  2 of 3 for team t1  ["] {
+        assert_eq!(shown.matches(share).count(), 1, "{share}\n{shown}");
+    }
+
+    let explained = env.run(&["ledger", "explain", &format!("{id}/resp_1000")]).ok().stdout;
+    let whole = "  formula   (1000 x 5 + 0 x 0.5 + 0 x 5 + 1 x 30) / 1,000,000 = 0.005030000000, of which";
+    for part in ["1 of 3\n  list      0.001676666667 USD\n", "2 of 3\n  list      0.003353333333 USD\n"] {
+        assert!(explained.contains(&format!("{whole} {part}")), "{part}\n{explained}");
+    }
+    assert!(explained.contains("  class     usage of 2026-08, sealed\n"), "{explained}");
+    assert_eq!(
+        explained.matches(" correction of 2026-08: re-mapped: team t0 is now t0 and t1\n").count(),
+        2,
+        "{explained}"
+    );
+    let responses = env.run(&["show", &id, "--responses"]).ok().stdout;
+    assert!(responses.ends_with(&format!("\n\n{explained}")), "{responses}");
+
+    seal(&env, "2026-09");
+    rules("shares = { t0 = 2, t1 = 1 }");
+    let explained = env.run(&["ledger", "explain", &format!("{id}/resp_1000")]).ok().stdout;
+    assert_eq!(
+        explained.matches(" correction of 2026-08: re-mapped: other shares of team t0 and t1\n").count(),
+        2,
+        "{explained}"
+    );
+    drop(env.run(&["ledger", "verify"]).ok());
+}
+
+#[test]
+fn the_chargeback_of_a_closed_month_without_usage_is_not_open() {
+    let env = machine();
+    respond(&env, 1, "gpt-5.5", "06-10", 1000);
+    respond(&env, 2, "gpt-5.5", "08-10", 1000);
+    ["2026-06", "2026-07"].into_iter().for_each(|period| seal(&env, period));
+    let made = |period: &str, tz: &str| {
+        let dir = env.root().join(format!("{period}{}", tz.replace('/', "-")));
+        drop(env.run(&["chargeback", "-p", period, "--tz", tz, "--out", dir.to_str().unwrap()]).ok());
+        let manifest: Value = serde_json::from_slice(&std::fs::read(dir.join("manifest.json")).unwrap()).unwrap();
+        let is_open = std::fs::read_to_string(dir.join("index.html")).unwrap().contains("figures can still change");
+        (manifest["status"].as_str().unwrap().to_string(), is_open)
+    };
+    let (sealed, open) = (("sealed".to_string(), false), ("estimated".to_string(), true));
+    // May was closed when June was sealed; July has no usage; September is to come.
+    for period in ["2026-05", "2026-06", "2026-07"] {
+        assert_eq!(made(period, "UTC"), sealed, "{period}");
+    }
+    assert_eq!((made("2026-08", "UTC"), made("2026-09", "UTC")), (open.clone(), open.clone()));
+    // The last evening of July in New York is of August.
+    assert_eq!((made("2026-07", "America/New_York"), made("2026-05", "America/New_York")), (open, sealed));
+}
+
+#[test]
+fn a_tool_has_no_more_tokens_without_a_price_than_tokens() {
+    let env = machine();
+    respond(&env, 1, "gpt-99", "08-10", 5);
+    let path = Transcript::new(1).path(&env);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for name in ["exec_command", "apply_patch"] {
+        let call = json!({"type": "function_call", "name": name, "call_id": name, "arguments": "{}"});
+        let output = json!({"type": "function_call_output", "call_id": name, "output": "x"});
+        for item in [call, output] {
+            let line = crate::support::transcript::line("response_item", &item);
+            text.push_str(&line.replace("2026-11-21T01:38:57.000Z", "2026-08-10T01:38:58.000Z"));
+        }
+    }
+    std::fs::write(&path, text).unwrap();
+    let report = env.run(&["report", "monthly", "--by", "tool", "--format", "json"]).ok().json();
+    let rows = report["rows"].as_array().unwrap();
+    let of = |row: &Value, name: &str| row[name].as_i64().unwrap();
+    let tokens = |row: &Value| (of(row, "total_tokens"), of(row, "unpriced_tokens"));
+    let found: Vec<_> = rows.iter().map(|row| (row["tool"].as_str().unwrap_or("-"), tokens(row))).collect();
+    assert_eq!(found, [("-", (0, 0)), ("Bash", (2, 2)), ("apply_patch", (4, 4))], "{report}");
+    assert_eq!(tokens(&report["totals"]), (6, 6));
 }
