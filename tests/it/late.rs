@@ -2,6 +2,7 @@
 
 use crate::support::{TestEnv, Transcript};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A machine whose channel is known, and usage of August 2026.
 fn machine() -> TestEnv {
@@ -177,4 +178,49 @@ fn a_tool_has_no_more_tokens_without_a_price_than_tokens() {
     let found: Vec<_> = rows.iter().map(|row| (row["tool"].as_str().unwrap_or("-"), tokens(row))).collect();
     assert_eq!(found, [("-", (0, 0)), ("Bash", (2, 2)), ("apply_patch", (4, 4))], "{report}");
     assert_eq!(tokens(&report["totals"]), (6, 6));
+}
+
+#[test]
+fn a_seal_has_the_fees_of_tools_and_those_made_before_still_hold() {
+    let env = machine();
+    std::fs::write(env.home().join("teams.toml"), "[[rule]]\nteam = \"search\"\n").unwrap();
+    respond(&env, 1, "gpt-5.5", "08-10", 1000);
+    let thread = Transcript::new(1).thread;
+    let path = Transcript::new(1).path(&env);
+    let item = json!({"type": "WebSearch", "id": "ws_1", "query": "x"});
+    let event = json!({"type": "item_completed", "thread_id": thread, "turn_id": "t", "item": item});
+    let search =
+        crate::support::transcript::line("event_msg", &event).replace("2026-11-21T01:38:57", "2026-08-10T01:38:58");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + &search).unwrap();
+    let month = env.run(&["report", "monthly", "-p", "2026-08", "--format", "json"]).ok().json();
+    assert_eq!(month["totals"]["tool_fees_usd"], "0.010000000000", "{month}");
+    seal(&env, "2026-08");
+    let db = rusqlite::Connection::open(env.home().join("tally.db")).unwrap();
+    let kept: Vec<u8> = db.query_row("SELECT json FROM seal", [], |row| row.get(0)).unwrap();
+    let mut kept: Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["totals"], json!({"list_usd": "0.005030000000", "tool_fees_usd": "0.010000000000"}));
+    let owner = &kept["owners"][0];
+    assert_eq!((&owner["team"], &owner["exact"]), (&json!("search"), &kept["totals"]));
+    assert_eq!(owner["booked"], json!({"list_usd": "0.01", "tool_fees_usd": "0.01"}));
+    let holds = |env: &TestEnv| !env.run(&["ledger", "verify"]).stderr.contains("does not hold");
+    assert!(holds(&env));
+
+    // As it was made before: without fees, and of schema 1. With another schema that is no seal of its lines.
+    for place in ["/totals", "/owners/0/exact", "/owners/0/booked"] {
+        let _ = kept.pointer_mut(place).unwrap().as_object_mut().unwrap().remove("tool_fees_usd").unwrap();
+    }
+    let mut triggers =
+        db.prepare("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'seal'").unwrap();
+    let names: Vec<String> = triggers.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    names.iter().for_each(|name| db.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    for schema in [2, 1] {
+        kept["schema"] = schema.into();
+        let mut bytes = serde_json::to_vec_pretty(&kept).unwrap();
+        bytes.push(b'\n');
+        let hash: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(db.execute("UPDATE seal SET json = ?1, sha256 = ?2", (bytes, hash)).unwrap(), 1);
+        assert_eq!(holds(&env), schema == 1, "schema {schema}");
+    }
+    let made = env.root().join("again");
+    drop(env.run(&["ledger", "seal", "-p", "2026-08", "--out", made.to_str().unwrap()]).ok());
 }
