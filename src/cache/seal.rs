@@ -107,7 +107,7 @@ fn take_down(
     let span = (period.first_day().start(), Timestamp(period.next().first_day().start().0 - 1));
     // Corrections of earlier months are of sessions that may have nothing of their own in this one.
     let span = if inputs.sealed_through().is_some() { (Timestamp(i64::MIN), span.1) } else { span };
-    let (mut sealing, mut hosts) = (Sealing::default(), Hosts::default());
+    let (mut sealing, mut hosts) = (Sealing::of(Sealing::SCHEMA), Hosts::default());
     let mut last: Option<ThreadId> = None;
     let mut progress = Progress { done: 0, total: store.sessions()?.len() as u64 };
     loop {
@@ -192,7 +192,8 @@ pub fn export(
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<String>> {
     each(&Sealing::header())?;
-    let mut sealing = Sealing::default();
+    let said: serde_json::Value = serde_json::from_slice(&seal.json).context("seal.json is damaged")?;
+    let mut sealing = Sealing::of(said["schema"].as_u64().unwrap_or(Sealing::SCHEMA).min(Sealing::SCHEMA));
     let mut last: Option<ThreadId> = None;
     loop {
         let batch = store.sealed_after(seal.period, last.as_ref(), TOGETHER)?;
@@ -202,7 +203,6 @@ pub fn export(
             each(&sealing.add(session))?;
         }
     }
-    let said: serde_json::Value = serde_json::from_slice(&seal.json).context("seal.json is damaged")?;
     let text = |pointer: &str| said.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_string();
     let previous = said["previous"]["period"].as_str().and_then(|p| p.parse().ok());
     let head = Head {

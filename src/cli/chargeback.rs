@@ -68,6 +68,7 @@ fn sealed(seal: &Seal) -> anyhow::Result<About> {
         default_channel: None,
         seal: Some(seal.sha256.clone()),
         booked: Some(booked_cents(&said).context("the seal is damaged; `codex-tally ledger verify` says more")?),
+        is_closed: false,
     })
 }
 
@@ -83,8 +84,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         Ok(basis) => basis,
         Err(what) => return Ok(out::misused(&what)),
     };
+    // A month of another zone begins or ends in another month.
+    let last = if args.tz == Zone::UTC { args.period } else { args.period.next() };
+    let is_closed = inputs.sealed_through().is_some_and(|through| last <= through);
     let about = match all.seal(args.period)? {
-        Some(seal) => About { basis, ..sealed(&seal)? },
+        Some(seal) => About { basis, is_closed, ..sealed(&seal)? },
         None => About {
             basis,
             price_book: inputs.book().hash().to_string(),
@@ -92,6 +96,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
             default_channel: inputs.options().default_channel.map(|channel| channel.name()),
             seal: None,
             booked: None,
+            is_closed,
         },
     };
     let files = month.files(&about);
@@ -100,7 +105,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     out::talk(&format!(
         "{}: {} of {}, basis {}, {} teams, {} files",
         args.out.display(),
-        month.status(),
+        month.status(&about),
         args.period,
         basis.name(),
         thousands(teams),

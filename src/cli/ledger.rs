@@ -4,10 +4,10 @@ use super::billing;
 use super::context::Context;
 use super::out;
 use super::seal::{self, SealArgs};
-use super::sessions::{Sessions, computed, refresh};
+use super::sessions::{One, Sessions, computed, refresh};
 use crate::cache::{self, Finding};
 use crate::ledger;
-use crate::model::{BillingPeriod, Booked, Key, Line, LineClass, Posting, Status};
+use crate::model::{BillingPeriod, Booked, Key, Line, LineClass, Posting, Status, TokenUsage};
 use crate::report::{self, format::thousands};
 use anyhow::bail;
 use std::collections::BTreeSet;
@@ -89,23 +89,31 @@ fn explain(context: &Context, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         }
         // The shares of one response have one name.
         (_, [first, rest @ ..]) if rest.iter().all(|line| line.response.keys == first.response.keys) => {
-            let is_name = |p: &&Posting| {
-                let name = |key: &Key| key.short() == p.line.line;
-                p.line.thread == first.response.thread.as_str() && first.response.keys.iter().any(name)
-            };
-            let of_line: Vec<Posting> = postings.iter().filter(is_name).cloned().collect();
-            for line in &lines {
-                let line = booked_in(line, closed, &of_line);
-                out::data(report::explain(&found.session, &line, &found.observations).as_bytes())?;
-            }
-            if closed.is_some_and(|closed| first.period <= closed) {
-                let now: Vec<Booked> = lines.iter().map(|line| ledger::book(line)).collect();
-                out::data(report::books(&of_line, &now).as_bytes())?;
-            }
+            out::data(explained(&found, &lines, closed, &postings).as_bytes())?;
         }
         (_, many) => bail!("{} lines of the session begin with `{wanted}`; give more of it", many.len()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A response with all its shares explained, and what the books of sealed months say of it.
+pub(super) fn explained(found: &One, shares: &[&Line], closed: Option<BillingPeriod>, postings: &[Posting]) -> String {
+    let Some(first) = shares.first() else { return String::new() };
+    let is_name = |p: &&Posting| {
+        let name = |key: &Key| key.short() == p.line.line;
+        p.line.thread == first.response.thread.as_str() && first.response.keys.iter().any(name)
+    };
+    let of_line: Vec<Posting> = postings.iter().filter(is_name).cloned().collect();
+    let mut whole = TokenUsage::default();
+    shares.iter().for_each(|line| whole += line.response.usage);
+    let explain =
+        |line: &&Line| report::explain(&found.session, &booked_in(line, closed, &of_line), &whole, &found.observations);
+    let mut text: String = shares.iter().map(explain).collect();
+    if closed.is_some_and(|closed| first.period <= closed) {
+        let now: Vec<Booked> = shares.iter().map(|line| ledger::book(line)).collect();
+        text.push_str(&report::books(&of_line, &now));
+    }
+    text
 }
 
 /// A line as it stands in the books: that of a sealed month is sealed, or a correction of a later one.

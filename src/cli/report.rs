@@ -76,7 +76,7 @@ pub(super) struct CommonArgs {
     /// Do not read what is new first
     #[arg(long)]
     no_import: bool,
-    /// Exit 1 if the report has any of these: unpriced, stale, unattributed, incomplete
+    /// Exit 1 if the report, its corrections too, has any of these: unpriced, stale, unattributed, incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
     fail_on: Vec<Finding>,
 }

@@ -1,8 +1,10 @@
 //! `show`: one session.
 
 use super::context::Context;
+use super::ledger::explained;
 use super::out;
 use super::sessions::Sessions;
+use crate::model::Line;
 use crate::report;
 use std::process::ExitCode;
 
@@ -31,8 +33,12 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     let sessions = Sessions::ready(context, args.no_import)?;
     let found = sessions.one(&args.id)?;
     out::text(&report::show(&found.session, &found.lines, &found.shares))?;
-    for line in found.lines.iter().filter(|_| args.responses) {
-        out::data(format!("\n{}", report::explain(&found.session, line, &found.observations)).as_bytes())?;
+    if args.responses {
+        let (closed, postings) = (sessions.inputs().sealed_through(), sessions.postings(&found)?);
+        let lines: Vec<&Line> = found.lines.iter().filter(|l| l.response.session == found.session.session).collect();
+        for shares in lines.chunk_by(|a, b| a.response.keys == b.response.keys) {
+            out::data(format!("\n{}", explained(&found, shares, closed, &postings)).as_bytes())?;
+        }
     }
     if args.content {
         let contents = sessions.contents(found.session.session.as_str())?;

@@ -1,13 +1,15 @@
 //! Lines as they are booked.
 
-use super::rollup::{labels, sums};
-use crate::model::{Booked, BookedDetail, BookedPrice, Line, RateUsed, TokenSums, per_million};
+use super::rollup::{flags, labels, sums};
+use crate::model::{Booked, BookedDetail, BookedPrice, Line, RateUsed, TokenSums, Traits, per_million};
 
 /// A line with all names by which it may have been booked before.
 pub(super) struct Bookable {
     pub booked: Booked,
     /// The ids of its records, its own first.
     pub names: Vec<String>,
+    /// How certain it is.
+    pub flags: Traits<'static>,
 }
 
 /// A line as it is booked.
@@ -74,5 +76,6 @@ fn detail(line: &Line) -> BookedDetail {
 
 /// The same with its other names.
 pub(super) fn bookable(line: &Line) -> Bookable {
-    Bookable { booked: book(line), names: line.response.keys.iter().map(|key| key.short()).collect() }
+    let names = line.response.keys.iter().map(|key| key.short()).collect();
+    Bookable { booked: book(line), names, flags: flags(line) }
 }

@@ -1,9 +1,10 @@
 //! Rollups over months of which some are sealed: what was sealed stands, and the first open month has the corrections.
 
+use super::book::Bookable;
 use super::sealed::Share;
 use crate::model::{
-    BillingPeriod, Booked, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow, ToolRow,
-    TurnRow, UsageRow,
+    BillingPeriod, Booked, CoverageRow, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow,
+    ToolRow, Traits, TurnRow, UsageRow,
 };
 use std::collections::BTreeMap;
 
@@ -228,4 +229,48 @@ fn add_reported<'a>(
             made.reported.push(ReportedRow { slot, keys, reported_usd, list_usd: sum.reported_list_usd });
         }
     }
+}
+
+/// How certain the responses are that corrections bring. One that only has more tokens without a price is counted as without one,
+/// although it is no response more.
+pub(super) fn add_coverage<'a>(
+    made: &mut SessionRollup<'a>,
+    through: BillingPeriod,
+    corrections: &'a [Booked],
+    now: &[Bookable],
+    months: &'a BTreeMap<BillingPeriod, String>,
+) {
+    let slot = opens(through);
+    for c in corrections {
+        let is_same = |line: &&Bookable| {
+            let b = &line.booked;
+            b.thread == c.thread && b.values == c.values && line.names.contains(&c.line)
+        };
+        let line = now.iter().find(is_same);
+        let flags = line.map_or_else(Traits::default, |line| line.flags);
+        let with = |unpriced: bool| Traits {
+            evidence: &c.evidence,
+            unpriced: if unpriced { c.unpriced.as_str() } else { "" },
+            ..flags
+        };
+        let more_unpriced = c.responses == 0 && c.unpriced_tokens > 0;
+        let rows = match line.filter(|_| more_unpriced).map_or(0, |line| line.booked.responses) {
+            0 => vec![(with(c.unpriced_tokens > 0), c.responses)],
+            n => vec![(with(true), n), (Traits { evidence: &c.evidence, ..Traits::default() }, -n)],
+        };
+        let keys = key_index(made, correction(keys_of(c), months.get(&c.of).map_or("", String::as_str)));
+        for (traits, responses) in rows.into_iter().filter(|(_, responses)| *responses != 0) {
+            let traits = trait_index(made, traits);
+            made.coverage.push(CoverageRow { slot, keys, traits, responses });
+        }
+    }
+}
+
+fn trait_index<'a>(made: &mut SessionRollup<'a>, traits: Traits<'a>) -> u32 {
+    let known = made.traits.iter().rposition(|t| *t == traits);
+    let index = known.unwrap_or_else(|| {
+        made.traits.push(traits);
+        made.traits.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

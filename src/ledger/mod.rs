@@ -182,7 +182,8 @@ fn close_session(
     };
     let months = months.chain(sealed.booked.iter().chain([&whole]).flat_map(of_rows));
     let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
-    let made = close::close(&whole, closed.through, sealed, &corrections, &months);
+    let mut made = close::close(&whole, closed.through, sealed, &corrections, &months);
+    close::add_coverage(&mut made, closed.through, &corrections, &bookable, &months);
     let (span, bytes) = (made.span(), made.encode()?);
     drop((made, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))

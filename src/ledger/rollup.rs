@@ -206,21 +206,26 @@ fn coverage<'a>(lines: &'a [Line], keys: &[u32], names: &'a [Names]) -> (Vec<Tra
     let mut table: Table<Traits<'a>> = Table::default();
     let mut rows: BTreeMap<(Slot, u32, u32), i64> = BTreeMap::new();
     for ((line, keys), names) in lines.iter().zip(keys).zip(names) {
-        let r = &line.response;
-        let traits = Traits {
-            evidence: &names.evidence,
-            unpriced: &names.unpriced,
-            contradicted: r.owner.contradicted,
-            assumed_provider: r.assumed_provider,
-            stale: line.priced.stale,
-            uncontracted: line.priced.uncontracted,
-            conflict: r.conflict,
-            ambiguous: r.ambiguous,
-        };
-        *rows.entry((Slot::of(r.time), *keys, table.index(traits))).or_default() += line.responses;
+        let traits = Traits { evidence: &names.evidence, unpriced: &names.unpriced, ..flags(line) };
+        *rows.entry((Slot::of(line.response.time), *keys, table.index(traits))).or_default() += line.responses;
     }
     let row = |((slot, keys, traits), responses)| CoverageRow { slot, keys, traits, responses };
     (table.all, rows.into_iter().map(row).collect())
+}
+
+/// What of a line's traits is no text.
+pub(super) fn flags(line: &Line) -> Traits<'static> {
+    let r = &line.response;
+    Traits {
+        evidence: "",
+        unpriced: "",
+        contradicted: r.owner.contradicted,
+        assumed_provider: r.assumed_provider,
+        stale: line.priced.stale,
+        uncontracted: line.priced.uncontracted,
+        conflict: r.conflict,
+        ambiguous: r.ambiguous,
+    }
 }
 
 fn turns(session: &SessionFact, lines: &[Line], rows: &[u32]) -> (Vec<TurnRow>, Vec<u32>) {

@@ -2,8 +2,8 @@
 //! in the order of sessions, so that anybody can make it again and compare.
 
 use crate::model::{
-    BillingPeriod, Booked, BookedDetail, CENT, Channel, SealedSession, Sums, TokenSums, format_cents, format_pico,
-    largest_remainder,
+    BillingPeriod, Booked, BookedDetail, CENT, Channel, SealedSession, SessionRollup, Sums, TokenSums, format_cents,
+    format_pico, largest_remainder,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -81,6 +81,7 @@ pub struct Head {
 
 /// A seal in the making.
 pub struct Sealing {
+    schema: u64,
     lines: Sha256,
     parts: Sha256,
     /// Nothing where no line has any: seals that came before them.
@@ -96,11 +97,16 @@ pub struct Sealing {
     owners: BTreeMap<[String; 3], Sums>,
 }
 
-impl Default for Sealing {
-    fn default() -> Self {
+impl Sealing {
+    /// How seals are made now. Those of schema 1 had no fees of tools in their sums.
+    pub const SCHEMA: u64 = 2;
+
+    /// One with nothing in it, of this or an earlier schema.
+    pub fn of(schema: u64) -> Self {
         let mut lines = Sha256::new();
         lines.update(record(&COLUMNS.map(str::to_string)));
         Sealing {
+            schema,
             lines,
             parts: Sha256::new(),
             details: None,
@@ -114,9 +120,7 @@ impl Default for Sealing {
             owners: BTreeMap::new(),
         }
     }
-}
 
-impl Sealing {
     /// Adds a session; sessions come in the order of their ids. Returns its lines as CSV.
     pub fn add(&mut self, session: &SealedSession) -> Vec<u8> {
         let mut csv = Vec::new();
@@ -133,16 +137,25 @@ impl Sealing {
             self.corrections += u64::from(!line.reason.is_empty());
             self.tokens += line.tokens;
             self.unpriced_tokens += line.unpriced_tokens;
-            self.total += line.sums;
-            let [team, cost_centre, _, _, _, channel, ..] = &line.values;
-            let owner = [team.clone(), cost_centre.clone(), channel.clone()];
-            *self.owners.entry(owner).or_default() += line.sums;
+            self.add_sums(line.values.each_ref().map(String::as_str), line.sums);
+        }
+        // Fees are of calls, and so of no line. What is damaged is told by the hash of all parts.
+        let part = SessionRollup::decode_without_tool_costs(&session.part).filter(|_| self.schema > 1);
+        for row in part.iter().flat_map(|part| &part.tools).filter(|row| row.fees_usd.is_some()) {
+            let values = part.as_ref().and_then(|part| part.keys.get(row.keys as usize)).map(|keys| keys.values);
+            let fees = Sums { tool_fees_usd: row.fees_usd, ..Sums::default() };
+            self.add_sums(values.unwrap_or_default(), fees);
         }
         self.sessions += 1;
         self.lines.update(&csv);
         self.parts.update((session.part.len() as u64).to_be_bytes());
         self.parts.update(&session.part);
         csv
+    }
+
+    fn add_sums(&mut self, [team, cost_centre, _, _, _, channel, ..]: [&str; 8], sums: Sums) {
+        self.total += sums;
+        *self.owners.entry([team, cost_centre, channel].map(str::to_string)).or_default() += sums;
     }
 
     /// The first record of the CSV.
@@ -156,7 +169,7 @@ impl Sealing {
         let previous =
             head.previous.as_ref().map(|(period, hash)| json!({"period": period.to_string(), "sha256": hash}));
         let mut seal = json!({
-            "schema": 1,
+            "schema": self.schema,
             "period": head.period.to_string(),
             "program": concat!("codex-tally ", env!("CARGO_PKG_VERSION")),
             "lines": self.count,

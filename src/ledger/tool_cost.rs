@@ -65,21 +65,29 @@ pub fn tool_shares(calls: &[ToolCallFact], lines: &[Line]) -> Vec<ToolShare> {
     for (at, (line, calls)) in lines.iter().zip(&asked).enumerate().filter(|(_, (_, calls))| !calls.is_empty()) {
         let weights = vec![1; calls.len()];
         let tokens = TokenSums::from(line.response.usage);
-        let parts = tokens.all().map(|n| split(n.into(), &weights));
+        let parts = disjoint(&tokens).map(|n| split(n.into(), &weights));
         let amounts = sums(line).all().map(|sum| sum.map(|sum| split(sum, &weights)));
-        let unpriced = if line.priced.unpriced.is_some() { tokens.total() } else { 0 };
-        let unpriced = split(unpriced.into(), &weights);
         for (n, call) in calls.iter().enumerate() {
-            let whole = |part: &Vec<i128>| i64::try_from(part[n]).unwrap_or(i64::MAX);
+            let tokens = joined(parts.each_ref().map(|part| i64::try_from(part[n]).unwrap_or(i64::MAX)));
             shares.push(ToolShare {
                 call: *call,
                 line: at,
-                tokens: TokenSums::of_all(parts.each_ref().map(whole)),
+                tokens,
                 sums: Sums::of_all(amounts.each_ref().map(|sum| sum.as_ref().map(|sum| sum[n]))),
-                unpriced_tokens: whole(&unpriced),
+                unpriced_tokens: if line.priced.unpriced.is_some() { tokens.total() } else { 0 },
             });
         }
     }
     shares.sort_by_key(|share| share.call);
     shares
+}
+
+/// Tokens by kinds of which none holds another: shared one by one, what holds of a usage holds of its parts.
+fn disjoint(t: &TokenSums) -> [i64; 5] {
+    [t.uncached_input(), t.cached_input, t.cache_write, t.output - t.reasoning, t.reasoning]
+}
+
+fn joined([uncached, cached_input, cache_write, answer, reasoning]: [i64; 5]) -> TokenSums {
+    let (input, output) = (uncached + cached_input + cache_write, answer + reasoning);
+    TokenSums { input, cached_input, cache_write, output, reasoning }
 }

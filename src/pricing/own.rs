@@ -19,6 +19,10 @@ impl PriceBook {
         for (name, model) in own.models {
             let place = format!("model {name}");
             no_alias(self, &place, &name)?;
+            if let Some(why) = known_as(self, &name) {
+                book.passed.push((place, why));
+                continue;
+            }
             book.unpriced.remove(&name);
             match book.models.get_mut(&name) {
                 Some(known) => {
@@ -35,11 +39,14 @@ impl PriceBook {
                 continue;
             }
             no_alias(self, &place, &name)?;
-            book.unpriced.insert(name, reason);
+            match known_as(self, &name) {
+                Some(why) => book.passed.push((place, why)),
+                None => drop(book.unpriced.insert(name, reason)),
+            }
         }
         for (alias, target) in own.aliases {
             let place = format!("alias {alias}");
-            if self.aliases.contains_key(&alias) || self.models.contains_key(&alias) {
+            if self.find(&alias).is_some() {
                 let what = "is passed over: the built-in list knows this name itself; remove it";
                 book.passed.push((place, what.to_string()));
                 continue;
@@ -47,6 +54,8 @@ impl PriceBook {
             if book.models.contains_key(&alias) || book.unpriced.contains_key(&alias) {
                 return err(place, "hides a model of the same name; remove one of the two");
             }
+            // A model that was passed over is what the list says that it is.
+            let target = self.model_named(&target).map_or(target.clone(), str::to_string);
             book.aliases.insert(alias, target);
         }
         for (name, fee) in own.fees {
@@ -64,12 +73,7 @@ impl PriceBook {
             }
             book.sources.insert(key, source);
         }
-        for name in own.contract.keys() {
-            if !book.models.contains_key(name) && !book.unpriced.contains_key(name) {
-                let problem = "no such model; correct the name, or list it under [[model]] or, without a public price, [[unpriced]]";
-                return err(format!("contract {name}"), problem);
-            }
-        }
+        contracts_are_of(&book, self, own.contract.keys())?;
         book.contract = own.contract;
         book.providers.extend(own.providers);
         let both = Sha256::digest(format!("{}{}", self.hash, own.hash).as_bytes());
@@ -120,6 +124,34 @@ fn no_alias(base: &PriceBook, place: &str, name: &str) -> Result<(), PriceBookEr
         }
         None => Ok(()),
     }
+}
+
+/// Whether all of these are models, by the names that the book has.
+fn contracts_are_of<'n>(
+    book: &PriceBook,
+    base: &PriceBook,
+    mut names: impl Iterator<Item = &'n String>,
+) -> Result<(), PriceBookError> {
+    let Some(name) = names.find(|name| !book.models.contains_key(*name) && !book.unpriced.contains_key(*name)) else {
+        return Ok(());
+    };
+    let problem = match base.model_named(name) {
+        Some(model) => format!("the built-in list has it as a name of {model}; write the contract of that"),
+        None => "no such model; correct the name, or list it under [[model]] or, without a public price, [[unpriced]]"
+            .to_string(),
+    };
+    err(format!("contract {name}"), &problem)
+}
+
+/// Why an entry of this name is passed over: its rules lead from it to a model of the list, as from a dated snapshot or the name
+/// that a router has.
+fn known_as(base: &PriceBook, name: &str) -> Option<String> {
+    let (found, _) = base.find(name)?;
+    let by = found.by?;
+    Some(format!(
+        "is passed over: the built-in list knows it as {} ({by}); remove it, or write what you pay under [[contract]] of {0}",
+        found.name
+    ))
 }
 
 /// Checks that contract prices are in USD: credits are sold by no contract list.

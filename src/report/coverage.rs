@@ -10,19 +10,23 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&s
     let is_of = |other: &str| team.is_none_or(|team| team == other);
     let is_of_keys: Vec<bool> = session.keys.iter().map(|keys| is_of(keys.values[0])).collect();
     let mut counts = |slot, keys: u32| is_of_keys[keys as usize] && days.has(slot);
-    let mut numbers = vec![0; session.traits.len()];
+    // By traits: how many, and how many without those that corrections take away. What an earlier month had too much of makes
+    // nothing in this report more certain.
+    let mut numbers = vec![(0, 0); session.traits.len()];
     for row in session.coverage.iter().filter(|row| counts(row.slot, row.keys)) {
-        numbers[row.traits as usize] += row.responses;
+        let (all, more) = &mut numbers[row.traits as usize];
+        *all += row.responses;
+        *more += row.responses.max(0);
         let strength = session.keys[row.keys as usize].strength;
         add_to(&mut c.responses_by_team_strength, strength, row.responses);
         if is_unattributed(strength) {
-            c.unattributed_responses += row.responses;
+            c.unattributed_responses += row.responses.max(0);
         }
     }
     costs(c, session, &mut counts);
-    for (t, n) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != 0) {
-        add_to(&mut c.responses_by_source, t.evidence, n);
-        if !t.unpriced.is_empty() {
+    for (t, (all, n)) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != (0, 0)) {
+        add_to(&mut c.responses_by_source, t.evidence, all);
+        if !t.unpriced.is_empty() && n > 0 {
             c.unpriced_responses += n;
             add_to(&mut c.unpriced_reasons, t.unpriced, n);
         }
@@ -83,8 +87,11 @@ pub(super) fn add_counters(c: &mut Coverage, counters: &BTreeMap<String, u64>) {
 }
 
 fn add_to(counts: &mut BTreeMap<String, i64>, name: &str, n: i64) {
+    let count = counts.get(name).map_or(n, |count| count + n);
     match counts.get_mut(name) {
-        Some(count) => *count += n,
-        None => drop(counts.insert(name.to_string(), n)),
+        // What corrections took all of.
+        _ if count == 0 => drop(counts.remove(name)),
+        Some(known) => *known = count,
+        None => drop(counts.insert(name.to_string(), count)),
     }
 }

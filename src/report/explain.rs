@@ -7,13 +7,13 @@ use crate::model::{
 };
 use std::fmt::Write;
 
-/// Explains a line of a session from the session's observations.
-pub fn explain(session: &SessionFact, line: &Line, observations: &[Observation]) -> String {
+/// Explains a line of a session from the session's observations. `whole` is what the response used, of which the line can be a share.
+pub fn explain(session: &SessionFact, line: &Line, whole: &TokenUsage, observations: &[Observation]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = response(&mut out, session, line);
     let _ = evidence(&mut out, line, observations);
-    let _ = money(&mut out, line);
+    let _ = money(&mut out, line, whole);
     let _ = owner(&mut out, line);
     out
 }
@@ -89,7 +89,7 @@ fn observation(o: &Observation, key: &Key, said: &Response) -> String {
     text
 }
 
-fn money(out: &mut String, line: &Line) -> std::fmt::Result {
+fn money(out: &mut String, line: &Line, whole: &TokenUsage) -> std::fmt::Result {
     let (u, p) = (&line.response.usage, &line.priced);
     writeln!(
         out,
@@ -103,7 +103,7 @@ fn money(out: &mut String, line: &Line) -> std::fmt::Result {
     )?;
     if let Some(rate) = &p.rate {
         price(out, rate, p)?;
-        formula(out, u, rate)?;
+        formula(out, whole, rate, line.share)?;
     }
     let amount = |pico: i64| format_pico(pico.into());
     if let Some(list) = p.list {
@@ -136,13 +136,17 @@ fn price(out: &mut String, rate: &RateUsed, p: &Priced) -> std::fmt::Result {
     writeln!(out, "{}", if p.stale { "; its guarantee had ended" } else { "" })
 }
 
-/// Rates are pico-units per token, shown as units per million tokens.
-fn formula(out: &mut String, u: &TokenUsage, rate: &RateUsed) -> std::fmt::Result {
+/// Rates are pico-units per token, shown as units per million tokens. A share is one of the whole amount: its tokens are whole ones.
+fn formula(out: &mut String, u: &TokenUsage, rate: &RateUsed, share: Option<(u64, u64)>) -> std::fmt::Result {
     let tokens = [u.uncached_input(), u.cached_input, u.cache_write, u.output];
     let parts = tokens.into_iter().zip(rate.pico_per_token);
     let terms: Vec<String> = parts.clone().map(|(n, pico)| format!("{n} x {}", per_million(pico))).collect();
     let sum: i128 = parts.map(|(n, pico)| i128::from(n) * i128::from(pico)).sum();
-    writeln!(out, "  formula   ({}) / 1,000,000 = {}", terms.join(" + "), format_pico(sum))
+    write!(out, "  formula   ({}) / 1,000,000 = {}", terms.join(" + "), format_pico(sum))?;
+    if let Some((weight, all)) = share {
+        write!(out, ", of which {weight} of {all}")?;
+    }
+    writeln!(out)
 }
 
 fn owner(out: &mut String, line: &Line) -> std::fmt::Result {

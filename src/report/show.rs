@@ -44,7 +44,7 @@ fn head(out: &mut String, s: &SessionFact, lines: &[&Line]) -> std::fmt::Result 
         "  prompts   {}, turns {}, responses {}, tool calls {}",
         s.prompts,
         s.turns.len(),
-        lines.len(),
+        lines.iter().map(|line| line.responses).sum::<i64>(),
         s.tool_calls.len()
     )?;
     if s.unmetered_attempts + s.api_errors > 0 {
@@ -137,9 +137,10 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
         Some(why) => format!("unpriced: {why}"),
         None => cost(std::iter::once(line)),
     };
+    let share = line.share.map(|(weight, all)| format!("  {weight} of {all} for team {}", r.owner.team.value));
     writeln!(
         out,
-        "  {}{} {} {}  in {} (cached {}, written {})  out {} (reasoning {})  {}  [{}]{}  {}",
+        "  {}{} {} {}  in {} (cached {}, written {})  out {} (reasoning {})  {}{}  [{}]{}  {}",
         r.time.to_rfc3339(),
         terminal_text(agent.as_deref().unwrap_or("")),
         terminal_text(r.model.as_deref().unwrap_or("unknown model")),
@@ -150,6 +151,7 @@ fn response(out: &mut String, s: &SessionFact, line: &Line) -> std::fmt::Result 
         thousands(u.output),
         thousands(u.reasoning),
         terminal_text(&price),
+        terminal_text(share.as_deref().unwrap_or("")),
         r.evidence.name(),
         if r.conflict {
             " conflict"

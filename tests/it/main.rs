@@ -26,6 +26,7 @@ mod grpc;
 mod hook;
 mod house;
 mod journal;
+mod late;
 mod matrix;
 mod observations;
 mod otlp;

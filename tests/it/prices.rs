@@ -106,6 +106,47 @@ fn what_the_list_knows_better_by_now_warns_and_changes_nothing() {
 }
 
 #[test]
+fn other_names_of_listed_models_cannot_be_priced_anew() {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    for (model, n) in ["gpt-5.5-2026-05-05", "openai/gpt-5.5"].iter().zip(1..) {
+        let transcript = Transcript::new(n);
+        let text = (transcript.head() + &transcript.record(10_000)).replace("\"gpt-5.5\"", &format!("\"{model}\""));
+        std::fs::write(transcript.path(&env), text.replace("\"openai\"", "\"corp\"")).unwrap();
+    }
+    let head = "format = 1\nas_of = \"2026-11-01\"\n[sources]\nC = \"ours\"\n";
+    let file = |text: &str| std::fs::write(env.home().join("prices.toml"), format!("{head}{text}")).unwrap();
+    let report = || env.run(&["report", "monthly", "--by", "model", "--format", "json"]).ok();
+    let before = report().json()["rows"].clone();
+    assert_eq!(
+        (before[0]["list_usd"].as_str(), before[1]["list_usd"].as_str()),
+        (Some("0.050030000000"), Some("0.050030000000"))
+    );
+    let price = "[[model.usd]]\neffective_from = \"2026-01-01\"\nsources = [\"C\"]\nshort.standard = { input = \"1\", output = \"1\" }\n";
+    for name in ["gpt-5.5-2026-05-05", "openai/gpt-5.5"] {
+        for (what, text) in [
+            ("alias", format!("[aliases]\n\"{name}\" = \"gpt-5.4\"\n")),
+            ("model", format!("[[model]]\nname = \"{name}\"\n{price}")),
+            // An alias of what is passed over is what the list says that this is.
+            ("model", format!("[aliases]\n\"corp-large\" = \"{name}\"\n[[model]]\nname = \"{name}\"\n{price}")),
+        ] {
+            file(&text);
+            let out = report();
+            assert_eq!(out.json()["rows"], before, "{text}");
+            assert!(
+                out.stderr.contains(&format!("prices.toml: {what} {name}: is passed over: the built-in list knows")),
+                "{out}"
+            );
+            assert!(
+                env.run(&["prices", "check"]).fails(1).stdout.contains(&format!("warning: {what} {name}: is passed"))
+            );
+        }
+    }
+    let shown = env.run(&["prices", "show", "corp-large"]).ok().stdout;
+    assert!(shown.contains("gpt-5.5") && shown.contains("30"), "{shown}");
+}
+
+#[test]
 fn a_price_file_of_openai_tells_nothing_of_the_channel() {
     let env = TestEnv::new();
     std::fs::create_dir_all(env.home()).unwrap();

@@ -79,6 +79,11 @@ fn a_file_may_not_contradict_the_list() {
         ("\"corp-large\" =", "\"corp-coder\" =", "alias corp-coder: hides a model"),
         ("= \"gpt-5.5\"\n[[model]]", "= \"gpt-99\"\n[[model]]", "which is no model with prices"),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nname = \"gpt-5,5\"", "contract gpt-5,5: no such model"),
+        (
+            "[[contract]]\nname = \"gpt-5.5\"",
+            "[[contract]]\nname = \"gpt-5.5-2026-04-23\"",
+            "as a name of gpt-5.5; write the contract of that",
+        ),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nname = \"corp-secret\"", "listed twice"),
         ("[[contract]]\nname = \"gpt-5.5\"", "[[contract]]\nno_credits = \"x\"\nname = \"gpt-5.5\"", "are in USD"),
         ("OURS = ", "LL = \"x\"\nOURS = ", "source LL: the built-in list uses this key"),
@@ -104,6 +109,19 @@ fn where_the_list_knows_better_a_file_is_passed_over_and_that_is_said() {
         ),
         ("\"corp-large\" =", "\"gpt-5.4\" =", "alias gpt-5.4: is passed over"),
         ("\"corp-large\" =", "\"gpt-5.6\" =", "alias gpt-5.6: is passed over"),
+        ("\"corp-large\" =", "\"gpt-5.4-2026-05-05\" =", "alias gpt-5.4-2026-05-05: is passed over"),
+        ("\"corp-large\" =", "\"openai/gpt-5.4\" =", "alias openai/gpt-5.4: is passed over"),
+        (
+            "name = \"corp-coder\"",
+            "name = \"openai/gpt-5.4-2026-05-05\"",
+            "model openai/gpt-5.4-2026-05-05: is passed over: the built-in list knows it as gpt-5.4 (router name of gpt-5.4; dated",
+        ),
+        ("name = \"corp-coder\"", "name = \"gpt-5.4-2026-05-05\"", "model gpt-5.4-2026-05-05: is passed over"),
+        (
+            "name = \"corp-secret\"\nreason",
+            "name = \"gpt-5.4-2026-05-05\"\nreason",
+            "unpriced gpt-5.4-2026-05-05: is passed over",
+        ),
         (
             "name = \"corp-secret\"\nreason",
             "name = \"gpt-5.4\"\nreason",
@@ -121,7 +139,8 @@ fn where_the_list_knows_better_a_file_is_passed_over_and_that_is_said() {
         assert!(passed.len() == 1 && passed[0].starts_with(says), "{to}: {passed:?}");
         let found = book.check(day("2026-11-21")).into_iter().filter(|f| f.to_string().contains(&passed[0]));
         assert_eq!(found.map(|f| f.level.name()).collect::<Vec<_>>(), ["warning"], "{to}");
-        for model in ["gpt-5.4", "gpt-5.6", "gpt-5.5"] {
+        let routed = ["gpt-5.4-2026-05-05", "openai/gpt-5.4", "openai/gpt-5.4-2026-05-05"];
+        for model in ["gpt-5.4", "gpt-5.6", "gpt-5.5"].into_iter().chain(routed) {
             let price = |book: &PriceBook| {
                 let at = day("2026-11-21");
                 book.price(Channel::Api, Some(model), &ServiceTier::Standard, at, &tokens).list

@@ -35,10 +35,12 @@ impl Month {
         self.lines.currency.as_ref()
     }
 
-    /// `sealed` if everything is, else `estimated`.
-    pub fn status(&self) -> &'static str {
-        let view = View::of(&self.lines);
-        let sealed = !self.lines.rows.is_empty() && view.rows().all(|row| row.is_sealed());
+    /// `sealed` if everything is, else `estimated`. A closed month without usage gets none any more.
+    pub fn status(&self, about: &About) -> &'static str {
+        let sealed = match self.lines.rows.is_empty() {
+            true => about.is_closed,
+            false => View::of(&self.lines).rows().all(|row| row.is_sealed()),
+        };
         if sealed { Status::Sealed.name() } else { Status::Estimated.name() }
     }
 
@@ -75,7 +77,7 @@ impl Month {
         }
         files.sort();
         let period = self.period.to_string();
-        let manifest = manifest(about, period, self.status(), &self.lines, &teams, &files);
+        let manifest = manifest(about, period, self.status(about), &self.lines, &teams, &files);
         files.push((MANIFEST.to_string(), manifest));
         files
     }

@@ -55,6 +55,8 @@ pub struct About {
     pub seal: Option<String>,
     /// What the seal booked in cents.
     pub booked: Option<BookedCents>,
+    /// Whether the month is closed: it, or a later one, is sealed.
+    pub is_closed: bool,
 }
 
 /// A chargeback in the making.

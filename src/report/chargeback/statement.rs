@@ -34,7 +34,7 @@ impl Statement<'_> {
     /// That of its rows; a team without any has that of the month.
     fn status(&self) -> &'static str {
         match self.rows {
-            [] => self.month.status(),
+            [] => self.month.status(self.about),
             rows if rows.iter().all(Row::is_sealed) => Status::Sealed.name(),
             _ => Status::Estimated.name(),
         }
@@ -84,7 +84,7 @@ pub(super) fn index(month: &Month, about: &About, cents: &Cents<'_>, files: &BTr
     let rows: Vec<Row<'_, '_>> = lines.rows().collect();
     let all = cents.instead(month, about, Tally::of(rows.iter().copied(), about.basis), |_| true);
     let units = units(&all);
-    let mut body = head("Codex usage of all teams", month, about, month.status());
+    let mut body = head("Codex usage of all teams", month, about, month.status(about));
     body.push_str(&cards(&all, &units, about.basis));
     body.push_str(&charged(&rows, about.basis, &all));
     body.push_str(&workspace::section(&month.workspaces, None));
@@ -131,7 +131,7 @@ fn head(title: &str, month: &Month, about: &About, status: &str) -> String {
     let zone = html_text(&range.zone.to_string());
     let note = match (status == Status::Sealed.name(), &about.seal) {
         (true, Some(seal)) => format!("the month is sealed ({})", html_text(seal)),
-        (true, None) => "the month is sealed".to_string(),
+        (true, None) => "the month is closed: what comes late is a correction of the first open month".to_string(),
         (false, _) => "the month is open: figures can still change".to_string(),
     };
     format!(

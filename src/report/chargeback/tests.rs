@@ -61,7 +61,15 @@ fn files(session: &SessionRollup<'_>) -> BTreeMap<String, String> {
     let mut made = Chargeback::new(period, Range::of_period(period, Zone::UTC), None);
     made.add(session);
     let (basis, seal) = (Basis::List, Some("5ea1".to_string()));
-    let about = About { basis, price_book: "p".into(), rules: "r".into(), default_channel: None, seal, booked: None };
+    let about = About {
+        basis,
+        price_book: "p".into(),
+        rules: "r".into(),
+        default_channel: None,
+        seal,
+        booked: None,
+        is_closed: true,
+    };
     let text = |(name, bytes): File| (name, String::from_utf8(bytes).unwrap());
     made.month().files(&about).into_iter().map(text).collect()
 }
