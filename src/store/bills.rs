@@ -2,6 +2,17 @@
 
 use crate::model::{Bill, BillingFile, Charge, Timestamp};
 
+/// Whether bills are as they were imported.
+#[derive(Debug, Default)]
+pub struct KeptBills {
+    /// How many files there are.
+    pub files: u64,
+    /// The names of those that are not, each with what is wrong.
+    pub damaged: Vec<(String, &'static str)>,
+    /// The rows of files that are gone.
+    pub strays: u64,
+}
+
 /// Imported billing files and their rows.
 pub trait Bills {
     /// Stores a file with its rows, all or nothing. Returns false, and stores nothing, if it is there already.
@@ -16,8 +27,8 @@ pub trait Bills {
     /// The rows of all files that are of a time, its end excluded.
     fn charges(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Vec<Charge>>;
 
-    /// The names of the files that are not as they were imported, each with what is wrong, and how many files there are.
-    fn verify_bills(&self) -> anyhow::Result<(Vec<(String, &'static str)>, u64)>;
+    /// Compares all files and rows with what was imported.
+    fn verify_bills(&self) -> anyhow::Result<KeptBills>;
 
     /// The rows of a time, each with its standing.
     fn bill(&self, span: (Timestamp, Timestamp)) -> anyhow::Result<Bill> {

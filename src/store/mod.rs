@@ -7,7 +7,7 @@ pub mod later;
 pub mod spool;
 pub mod sqlite;
 
-pub use bills::Bills;
+pub use bills::{Bills, KeptBills};
 pub use cache::{Cache, Mark, Seen};
 
 use crate::model::{Content, Observation, ThreadId, Timestamp};

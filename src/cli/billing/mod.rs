@@ -122,14 +122,21 @@ pub(super) fn run(context: &Context, command: &Command) -> anyhow::Result<ExitCo
 
 /// Compares what is stored of bills with what was imported, and says what differs. Returns how many files do.
 pub(super) fn verify(store: &dyn Bills) -> anyhow::Result<u64> {
-    let (broken, files) = store.verify_bills()?;
-    for (name, what) in &broken {
+    let kept = store.verify_bills()?;
+    for (name, what) in &kept.damaged {
         out::talk(&format!("billing file {name}: {what}; `codex-tally billing remove` it and import it again"));
     }
-    if broken.is_empty() && files > 0 {
-        out::talk(&format!("{} billing files are what was imported", thousands(files)));
+    if kept.strays > 0 {
+        let strays = thousands(kept.strays);
+        out::talk(&format!(
+            "{strays} rows are of billing files that were taken away; restore the database from a copy"
+        ));
     }
-    Ok(broken.len() as u64)
+    let broken = kept.damaged.len() as u64 + u64::from(kept.strays > 0);
+    if broken == 0 && kept.files > 0 {
+        out::talk(&format!("{} billing files are what was imported", thousands(kept.files)));
+    }
+    Ok(broken)
 }
 
 fn list(context: &Context, args: &ListArgs) -> anyhow::Result<ExitCode> {

@@ -19,15 +19,7 @@ type Balances<'o> = BTreeMap<Book, Balance<'o>>;
 pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Allocated> {
     let charges: Vec<Charge> = bill.counted_in(observed.period()).collect();
     let balances = balances(bill, &charges, observed, plan);
-    // What was billed and not observed in the whole month: it has its part of taxes, discounts and credit packs, too.
-    let mut month: BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> = BTreeMap::new();
-    for (book, pool) in balances.iter().flat_map(|(book, balance)| balance.pools.values().map(move |pool| (book, pool)))
-    {
-        if pool.not_observed > 0 {
-            let of_book = month.entry((book.channel, book.method)).or_default();
-            *of_book.entry(pool.nobodys.clone()).or_default() += pool.not_observed;
-        }
-    }
+    let month = month(&balances);
     let seats = Seats::of(bill, observed, plan);
     let mut before: BTreeMap<(Book, Key), i128> = BTreeMap::new();
     let spread = |mut charge: Charge| {
@@ -38,7 +30,7 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
             Method::Credits | Method::List | Method::Tokens => {
                 let book = Book::of(&charge, method);
                 let (key, balance) = (Key::of(&charge, &book, plan), &balances[&book]);
-                if let (ChargeKind::Usage, Some(pool)) = (charge.kind, balance.pools.get(&key)) {
+                let weights = if let (ChargeKind::Usage, Some(pool)) = (charge.kind, balance.pools.get(&key)) {
                     let amount = book.amount(&charge);
                     let before = before.entry((book, key.clone())).or_default();
                     let weights = of_pool(pool, *before, amount, || balance.usage(&key));
@@ -48,7 +40,8 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
                     let team = plan.team(&charge);
                     let beyond = month.get(&(book.channel, method)).into_iter().flatten();
                     by_usage(&balance.usage(&key), beyond.filter(|(owner, _)| team.is_none_or(|team| owner[0] == team)))
-                }
+                };
+                if weights.is_empty() { by_usage(&balance.unpriced(&key), []) } else { weights }
             }
         };
         // What was drawn is told by another source; here it was only what the money is spread by.
@@ -59,6 +52,23 @@ pub fn allocate(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Vec<Alloca
         Allocated { charge, shares }
     };
     charges.into_iter().map(spread).collect()
+}
+
+/// What was billed and not observed in the whole month: it has its part of taxes, discounts and credit packs, too.
+fn month(balances: &Balances<'_>) -> BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> {
+    let mut month: BTreeMap<(Channel, Method), BTreeMap<[String; 4], i128>> = BTreeMap::new();
+    for (book, balance) in balances {
+        // The credits that an invoice has money for are those that the export has by day.
+        let by_day = Book { unit: None, ..book.clone() };
+        if by_day != *book && balances.get(&by_day).is_some_and(|balance| !balance.pools.is_empty()) {
+            continue;
+        }
+        let of_book = month.entry((book.channel, book.method)).or_default();
+        for pool in balance.pools.values().filter(|pool| pool.not_observed > 0) {
+            *of_book.entry(pool.nobodys.clone()).or_default() += pool.not_observed;
+        }
+    }
+    month
 }
 
 fn balances<'o>(bill: &Bill, charges: &[Charge], observed: &'o Observed, plan: &Plan<'_>) -> Balances<'o> {

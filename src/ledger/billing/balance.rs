@@ -13,9 +13,9 @@ pub(super) struct Book {
     pub channel: Channel,
     pub method: Method,
     /// The currency; credits have none.
-    unit: Option<Currency>,
+    pub unit: Option<Currency>,
     /// Whether amounts are in the measure of the usage.
-    measured: bool,
+    pub measured: bool,
 }
 
 /// What a charge says of the usage that it is for. Those that say more are less.
@@ -261,17 +261,22 @@ impl<'o> Balance<'o> {
         days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
     }
 
-    /// All usage that a charge may be for, whether it stands behind others or not; that without a price by its tokens.
+    /// All usage that a charge may be for, whether it stands behind others or not.
     pub fn usage(&self, key: &Key) -> BTreeMap<[String; 4], i128> {
-        let by = |measure: &dyn Fn(&Cell<'o>) -> i128| {
-            let mut owners: BTreeMap<[String; 4], i128> = BTreeMap::new();
-            for (cell, usage) in self.cells(key).map(|cell| (cell, measure(cell))).filter(|(_, usage)| *usage > 0) {
-                *owners.entry(cell.row.owner.clone()).or_default() += usage;
-            }
-            owners
-        };
-        let owners = by(&|cell| cell.all);
-        if owners.is_empty() { by(&|cell| cell.unpriced_tokens.into()) } else { owners }
+        self.by(key, |cell| cell.all)
+    }
+
+    /// That of it that has no price, in tokens.
+    pub fn unpriced(&self, key: &Key) -> BTreeMap<[String; 4], i128> {
+        self.by(key, |cell| cell.unpriced_tokens.into())
+    }
+
+    fn by(&self, key: &Key, measure: impl Fn(&Cell<'o>) -> i128) -> BTreeMap<[String; 4], i128> {
+        let mut owners: BTreeMap<[String; 4], i128> = BTreeMap::new();
+        for (cell, usage) in self.cells(key).map(|cell| (cell, measure(cell))).filter(|(_, usage)| *usage > 0) {
+            *owners.entry(cell.row.owner.clone()).or_default() += usage;
+        }
+        owners
     }
 
     /// The comparisons by some keys, with the usage of these days.

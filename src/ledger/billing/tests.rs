@@ -456,6 +456,33 @@ proptest! {
     }
 }
 
+#[test]
+fn credits_that_an_invoice_has_again_are_not_observed_once() {
+    let mut observed = Observed::new(month());
+    observed.insert(day(2), observed_row("a", "ann", Channel::Chatgpt, 10 * UNIT));
+    let drawn = |row: u64, user: &str| Charge {
+        email: Some(user.into()),
+        credits: Some(Pico(10 * UNIT)),
+        ..charge(BillingSource::Workspace, ChargeKind::Usage, row, day(2), day(2))
+    };
+    let invoiced = |row: u64, kind: ChargeKind, pico: i128| Charge {
+        channel: Channel::Chatgpt,
+        money: usd(pico),
+        credits: (kind == ChargeKind::Usage).then_some(Pico(20 * UNIT)),
+        ..charge(BillingSource::Invoice, kind, row, day(1), day(30))
+    };
+    let charges =
+        vec![drawn(1, "ann"), drawn(2, "bob"), invoiced(3, ChargeKind::Usage, 80), invoiced(4, ChargeKind::Tax, 20)];
+    let (source, account, invoice) = (BillingSource::Workspace, "acme".to_string(), String::new());
+    let all = Covered { source, account, invoice, start: day(1).start(), end: day(30).next().start() };
+    let bill = Bill::new(&[BillingFile { covers: vec![all], ..file(&charges) }], charges);
+    let shares = with_plan(None, &BTreeMap::new(), |plan| allocate(&bill, &observed, plan));
+    let money: Vec<_> = shares.iter().filter(|one| one.charge.money.is_some()).map(|one| brief(&one.shares)).collect();
+    let nobody = "unattributed";
+    assert_eq!(money[0], [("allocated", "a", "ann", 40), ("not_observed", nobody, nobody, 40)]);
+    assert_eq!(money[1], [("allocated", "a", "ann", 10), ("not_observed", nobody, "bob", 10)]);
+}
+
 /// Charges of whom it is known and of whom it is not, at the same time, and usage by all of them.
 fn partly_known() -> impl Strategy<Value = (Vec<Charge>, Observed)> {
     let id = |names: [&'static str; 4]| prop::sample::select(names.to_vec());

@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use crate::model::{BillingFile, Charge, Timestamp};
-use crate::store::Bills;
+use crate::store::{Bills, KeptBills};
 use anyhow::Context as _;
 use rusqlite::{Row, params};
 use sha2::{Digest as _, Sha256};
@@ -87,14 +87,14 @@ impl Bills for SqliteStore {
         Ok(files)
     }
 
-    fn verify_bills(&self) -> anyhow::Result<(Vec<(String, &'static str)>, u64)> {
+    fn verify_bills(&self) -> anyhow::Result<KeptBills> {
         let mut files = self.db.prepare_cached("SELECT seq, sha256, body FROM billing_file ORDER BY seq")?;
         let mut rows =
             self.db.prepare_cached("SELECT row, first_ns, end_ns, body FROM charge WHERE file = ?1 ORDER BY row")?;
-        let (mut broken, mut n) = (Vec::new(), 0);
+        let mut kept = KeptBills::default();
         let mut found = files.query([])?;
         while let Some(file) = found.next()? {
-            n += 1;
+            kept.files += 1;
             let (sha256, written) = (text(file, 1)?, text(file, 2)?);
             let what = match Digests::split(&written) {
                 None => "was stored without a digest, or has lost it",
@@ -111,13 +111,11 @@ impl Bills for SqliteStore {
                 }
             };
             let name = serde_json::from_str::<BillingFile>(&written).map_or(sha256, |file| file.name);
-            broken.push((name, what));
+            kept.damaged.push((name, what));
         }
-        let lost = "SELECT COUNT(*) FROM charge WHERE file NOT IN (SELECT seq FROM billing_file)";
-        if self.db.query_row(lost, [], |row| row.get::<_, i64>(0))? > 0 {
-            broken.push(("a file".to_string(), "has left rows behind: it was taken away"));
-        }
-        Ok((broken, n))
+        let strays = "SELECT COUNT(*) FROM charge WHERE file NOT IN (SELECT seq FROM billing_file)";
+        kept.strays = u64::try_from(self.db.query_row(strays, [], |row| row.get::<_, i64>(0))?)?;
+        Ok(kept)
     }
 
     fn charges(&self, (from, to): (Timestamp, Timestamp)) -> anyhow::Result<Vec<Charge>> {

@@ -41,7 +41,7 @@ pub fn bucket(object: &str, fields: &str) -> String {
     )
 }
 
-fn usage(input: u64, output: u64, tier: &str) -> String {
+pub fn usage(input: u64, output: u64, tier: &str) -> String {
     let fields = format!(
         "\"input_tokens\":{input},\"output_tokens\":{output},\"model\":\"gpt-5.5-2026-04-23\",\"service_tier\":\"{tier}\",\"project_id\":\"proj_1\""
     );

@@ -1,7 +1,7 @@
 //! Bills of which some rows are of a known team or user and others are not: the same usage stands behind one of them.
 
 use super::import;
-use super::months::{TEAMS, bucket, configure, lines, used};
+use super::months::{TEAMS, bucket, configure, lines, usage, used};
 use crate::support::TestEnv;
 
 /// A day's costs by project.
@@ -75,6 +75,32 @@ fn a_bill_that_agrees_with_usage_is_spread_as_it_was_used() {
     let own = ["allocated platform bob@acme.com 0.011066000000 ", "allocated search ann@acme.com 0.022066000000 "];
     assert_eq!(allocated(&env, &[]), own);
     assert_eq!(compared(&env, false), ["USD 0.033132000000 0.030120000000 0.003012000000 0 0 0"]);
+}
+
+/// With the tokens of the bill it is known what is only another price.
+#[test]
+fn a_higher_price_of_the_same_tokens_is_of_those_who_used_them() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\n", TEAMS);
+    used(&env, 1, "ann", &[1000]);
+    used(&env, 2, "bob", &[1000, 1000]);
+    let _ = import(&env, "usage.json", usage(3000, 3, "default").as_bytes(), &[]).ok();
+    let file = costs(&[("0.006", "proj_a"), ("0.012", "proj_other")]);
+    let _ = import(&env, "costs.json", file.as_bytes(), &[]).ok();
+    let own = ["allocated platform bob@acme.com 0.012000000000 ", "allocated search ann@acme.com 0.006000000000 "];
+    assert_eq!(allocated(&env, &[]), own);
+    assert_eq!(compared(&env, false), ["USD 0.018000000000 0.015090000000 0 0 0 0"]);
+    // As many again that nobody observed, under the project that is nobody's.
+    let _ = import(&env, "usage-2.json", usage(6000, 6, "default").as_bytes(), &[]).ok();
+    let file = costs(&[("0.00503", "proj_a"), ("0.02515", "proj_other")]);
+    let _ = import(&env, "costs-2.json", file.as_bytes(), &[]).ok();
+    let rows = [
+        "allocated platform bob@acme.com 0.010060000000 ",
+        "allocated search ann@acme.com 0.005030000000 ",
+        "not_observed - - 0.015090000000 ",
+    ];
+    assert_eq!(allocated(&env, &[]), rows);
+    assert_eq!(compared(&env, false), ["USD 0.030180000000 0.015090000000 0 0 0.015090000000 0"]);
 }
 
 #[test]
