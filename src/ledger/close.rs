@@ -6,7 +6,7 @@ use crate::model::{
     BillingPeriod, Booked, CoverageRow, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow,
     ToolRow, Traits, TurnRow, UsageRow,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The first slot of the first month that is not sealed.
 pub(super) fn opens(through: BillingPeriod) -> Slot {
@@ -241,12 +241,13 @@ pub(super) fn add_coverage<'a>(
     months: &'a BTreeMap<BillingPeriod, String>,
 ) {
     let slot = opens(through);
+    let mut named: HashMap<(&str, &str), Vec<&Bookable>> = HashMap::new();
+    for line in now.iter().filter(|_| !corrections.is_empty()) {
+        line.names.iter().for_each(|name| named.entry((&line.booked.thread, name)).or_default().push(line));
+    }
     for c in corrections {
-        let is_same = |line: &&Bookable| {
-            let b = &line.booked;
-            b.thread == c.thread && b.values == c.values && line.names.contains(&c.line)
-        };
-        let line = now.iter().find(is_same);
+        let shares = named.get(&(c.thread.as_str(), c.line.as_str())).map_or(&[][..], Vec::as_slice);
+        let line = shares.iter().find(|line| line.booked.values == c.values);
         let flags = line.map_or_else(Traits::default, |line| line.flags);
         let with = |unpriced: bool| Traits {
             evidence: &c.evidence,
