@@ -41,7 +41,7 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
         return Ok(ExitCode::SUCCESS);
     }
     let changes = [change];
-    if !edits::agreed(&changes, "\0", yes || print, "Write this for all users?")? {
+    if !edits::agreed(&changes, &[], yes || print, "Write this for all users?")? {
         bail!("nothing was changed; say --yes where nobody can be asked");
     }
     if print {

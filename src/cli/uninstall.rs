@@ -2,8 +2,9 @@
 
 use super::context::Context;
 use super::edits::{self, Change};
+use super::unregister::{Out, unregister};
 use super::{out, service, token};
-use crate::setup::{self, Moved, Record, Refused, Registered};
+use crate::setup::{self, Record};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Edits Codex's files first: exactly what was added goes, with the trust in it; your own hooks keep their trust, and what
-was changed since stays. Then it removes the sink's token. The ledger stays unless --purge is said.
+was changed since stays. Hooks and exporter of this home are found there even if the home is gone. Then it removes the sink's token. The ledger stays unless --purge is said.
 
 Examples:
   codex-tally uninstall                     show, ask, write
@@ -23,6 +24,9 @@ pub(super) struct Args {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Where Codex keeps its configuration [env: CODEX_HOME] [default: ~/.codex]
+    #[arg(long, value_name = "DIR")]
+    codex_home: Option<PathBuf>,
     /// Remove the ledger, too
     #[arg(long)]
     purge: bool,
@@ -33,15 +37,18 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         is_home(&context.home)?;
     }
     let record = Record::read(&context.home)?;
-    let secret = token::read(&context.home).ok().flatten().unwrap_or_else(|| "\0".to_string());
-    let mut changes = of_codex(&context.home, &record, &secret)?;
+    let secret = token::read(&context.home).ok().flatten();
+    let Out { mut changes, secrets } = unregister(context, args.codex_home.as_deref(), &record, secret)?;
     changes.extend(of_ours(context, &record)?);
     changes.retain(Change::is_one);
-    if record.is_empty() && !args.purge {
-        out::talk(&format!("nothing to do: {} knows of nothing that was put anywhere", context.home.display()));
+    if record.is_empty() && changes.is_empty() && !args.purge {
+        out::talk(&format!(
+            "nothing to do: nothing of ours is in Codex's files, and {} knows of nothing that was put anywhere",
+            context.home.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
-    if !changes.is_empty() && !edits::agreed(&changes, &secret, args.yes, "Make these changes?")? {
+    if !changes.is_empty() && !edits::agreed(&changes, &secrets, args.yes, "Make these changes?")? {
         bail!("nothing was changed; say --yes where nobody can be asked");
     }
     let home = context.home.display();
@@ -54,7 +61,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     if context.home.exists() && !changes.is_empty() {
         // The token goes, from the copies as well.
         let mut copies = changes.clone();
-        copies.iter_mut().for_each(|copy| copy.old = copy.old.take().map(|old| old.replace(&secret, "<token>")));
+        copies.iter_mut().for_each(|copy| copy.old = copy.old.take().map(|old| edits::without(&old, &secrets)));
         edits::back_up(&context.home, &copies)?;
     }
     edits::make(&changes)?;
@@ -67,84 +74,11 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     for path in [token::path(&context.home), Record::path(&context.home)] {
         remove(&path)?;
     }
-    out::talk(&format!(
-        "done; the ledger and copies of the changed files stay in {home}. A sink or a `codex` that runs now notices when it is \
-         started again"
-    ));
+    let there = context.home.exists();
+    let stays =
+        if there { format!("the ledger and copies of the changed files stay in {home}. ") } else { String::new() };
+    out::talk(&format!("done; {stays}A sink or a `codex` that runs now notices when it is started again"));
     Ok(ExitCode::SUCCESS)
-}
-
-/// The files of Codex without our part. Those of hooks before those of trust, which hangs on the places in them.
-fn of_codex(home: &Path, record: &Record, secret: &str) -> anyhow::Result<Vec<Change>> {
-    let refused = |file: &Registered, why: Refused| {
-        anyhow::anyhow!(
-            "{} is left as it is: {why}. Take the lines with {} out by hand",
-            file.path.display(),
-            file.command
-        )
-    };
-    let mut changes = Vec::new();
-    let mut moved: Vec<(String, Moved)> = Vec::new();
-    let is_json = |file: &&Registered| file.path.extension().is_some_and(|e| e == "json");
-    for file in record.files.iter().filter(is_json) {
-        let Some(old) = edits::read(&file.path)? else { continue };
-        let (new, gone) = setup::remove_json(&old, &file.command, &file.added).map_err(|e| refused(file, e))?;
-        moved.extend(names(&file.path).into_iter().map(|name| (name, gone.clone())));
-        changes.push(change(home, file, old, new, secret));
-    }
-    for file in record.files.iter().filter(|file| !is_json(file)) {
-        let Some(old) = edits::read(&file.path)? else { continue };
-        let new = setup::remove_toml(&old, &file.command, &file.added, &moved, &names(&file.path));
-        changes.push(change(home, file, old, new.map_err(|e| refused(file, e))?, secret));
-    }
-    Ok(changes)
-}
-
-/// The file goes if it was not there before and nothing else is in it now.
-fn change(home: &Path, file: &Registered, old: String, new: String, secret: &str) -> Change {
-    // What the user has changed since stays, and with it the token.
-    let held = new.contains(secret);
-    if held {
-        out::talk(&format!(
-            "note: {} still sends logs to {}, since that line was changed; take it out by hand",
-            file.path.display(),
-            endpoint(&new).unwrap_or_else(|| "the sink".to_string())
-        ));
-    }
-    let mode = file.mode.filter(|_| !held).or_else(|| edits::mode_of(&file.path)).unwrap_or(0o600);
-    let new = (!(file.created && new.trim().is_empty())).then(|| as_it_was(home, &file.path, new));
-    Change { path: file.path.clone(), old: Some(old), new, mode }
-}
-
-/// The text as a copy has it that differs in line ends and byte order mark only: Codex drops both when it writes trust.
-fn as_it_was(home: &Path, path: &Path, text: String) -> String {
-    let bare = |text: &str| text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let of_it = |copy: &PathBuf| {
-        let copy = copy.file_name().unwrap_or_default().to_string_lossy();
-        copy.split_once('-').is_some_and(|(_, rest)| rest == name)
-    };
-    let copies = entries(&Record::folder(home)).flat_map(|folder| entries(&folder)).filter(of_it);
-    let mut texts = copies.filter_map(|copy| std::fs::read_to_string(copy).ok());
-    texts.find(|copy| *copy != text && bare(copy) == bare(&text)).unwrap_or(text)
-}
-
-/// Where a configuration sends logs to.
-fn endpoint(text: &str) -> Option<String> {
-    let table: toml::Table = text.parse().ok()?;
-    let exporter = table.get("otel")?.get("exporter")?.as_table()?;
-    exporter.values().find_map(|transport| Some(transport.get("endpoint")?.as_str()?.to_string()))
-}
-
-/// The names that keys of trusted hooks can have for a file.
-fn names(path: &Path) -> Vec<String> {
-    let mut names = vec![path.to_path_buf()];
-    names.extend(std::fs::canonicalize(path));
-    let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
-    names.extend(folder.zip(path.file_name()).map(|(folder, name)| folder.join(name)));
-    names.dedup();
-    names.into_iter().map(|name| name.display().to_string()).collect()
 }
 
 /// Our own configuration without what `init` wrote.

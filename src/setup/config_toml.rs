@@ -187,9 +187,14 @@ fn group(event: &str, command: &str, timeout: u32) -> String {
 
 /// Whether an event has a handler that runs our hook, by whatever path: twice would count once, but cost twice.
 fn has_ours(hooks: &Table, event: &str) -> bool {
-    let handler = |handler: &dyn TableLike| handler.get("command").and_then(Item::as_str).is_some_and(super::is_ours);
-    let group = |group: &dyn TableLike| tables(group.get("hooks")).into_iter().any(handler);
-    tables(hooks.get(event)).into_iter().any(group)
+    hooks.get(event).is_some_and(|item| handlers(item).into_iter().any(super::is_ours))
+}
+
+/// The commands of an event's handlers.
+pub(super) fn handlers(event: &Item) -> Vec<&str> {
+    let groups = tables(Some(event)).into_iter();
+    let handlers = groups.flat_map(|group| tables(group.get("hooks")));
+    handlers.filter_map(|handler| handler.get("command").and_then(Item::as_str)).collect()
 }
 
 /// The tables of an array, in both ways to write one.

@@ -2,6 +2,7 @@
 
 mod care;
 mod doctor;
+mod homes;
 mod snippets;
 
 use std::net::TcpListener;
