@@ -338,6 +338,7 @@ fn own_config(context: &Context, plan: &mut Plan) -> anyhow::Result<SocketAddr> 
     let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)
         .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
     plan.record.sink = true;
+    plan.record.http = Some(http.to_string());
     plan.record.created_config |= old.is_none();
     plan.changes.push(Change { path: path.to_path_buf(), old, new: Some(new), mode: 0o600 });
     Ok(http)

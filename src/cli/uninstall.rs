@@ -2,12 +2,17 @@
 
 use super::context::Context;
 use super::edits::{self, Change};
+use super::sockets::OnlySink;
 use super::unregister::{Out, unregister};
 use super::{out, service, token};
 use crate::setup::{self, Record};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long a sink of the service may take to end.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Take out of Codex's configuration what `init` has put in
 #[derive(Debug, clap::Args)]
@@ -58,6 +63,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     {
         bail!("nothing was changed; the ledger is removed only if `purge` is typed, or with --yes");
     }
+    let _alone = args.purge.then(|| without_sink(context)).transpose()?;
     if context.home.exists() && !changes.is_empty() {
         // The token goes, from the copies as well.
         let mut copies = changes.clone();
@@ -65,12 +71,10 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         edits::back_up(&context.home, &copies)?;
     }
     edits::make(&changes)?;
-    if let Err(e) = service::remove_all(context) {
-        out::talk(&format!("warning: {e:#}"));
-    }
     if args.purge {
-        return purge(&context.home);
+        return purge(context);
     }
+    remove_service(context);
     for path in [token::path(&context.home), Record::path(&context.home)] {
         remove(&path)?;
     }
@@ -81,11 +85,35 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn remove_service(context: &Context) {
+    if let Err(e) = service::remove_all(context) {
+        out::talk(&format!("warning: {e:#}"));
+    }
+}
+
+/// No sink runs in the home, and none begins to: what one receives would be stored in files that are gone.
+fn without_sink(context: &Context) -> anyhow::Result<Option<OnlySink>> {
+    remove_service(context);
+    if !context.home.exists() {
+        return Ok(None);
+    }
+    let deadline = Instant::now() + FAREWELL;
+    loop {
+        match OnlySink::take(&context.home) {
+            // One that was told to end stores what it has first.
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            taken => {
+                return Ok(Some(taken.context("nothing was removed: a sink that runs would go on without a store")?));
+            }
+        }
+    }
+}
+
 /// Our own configuration without what `init` wrote.
 fn of_ours(context: &Context, record: &Record) -> anyhow::Result<Option<Change>> {
     let path = context.config_path();
     let Some(old) = edits::read(path)?.filter(|_| record.sink) else { return Ok(None) };
-    let new = setup::remove_sink(&old)?;
+    let new = setup::remove_sink(&old, record.http.as_deref())?;
     let new = (!(record.created_config && new.trim().is_empty())).then_some(new);
     Ok(Some(Change { path: path.to_path_buf(), old: Some(old), new, mode: edits::mode_of(path).unwrap_or(0o600) }))
 }
@@ -103,7 +131,8 @@ fn is_home(home: &Path) -> anyhow::Result<()> {
 }
 
 /// Removes what the program writes into a home, and the home if nothing else is in it.
-fn purge(home: &Path) -> anyhow::Result<ExitCode> {
+fn purge(context: &Context) -> anyhow::Result<ExitCode> {
+    let home = context.home.as_path();
     const FILES: [&str; 12] = [
         "tally.db",
         "tally.db-wal",
@@ -144,6 +173,13 @@ fn purge(home: &Path) -> anyhow::Result<ExitCode> {
     }
     // Stays if anything else is in it.
     let _ = std::fs::remove_dir(&billing);
+    let database = context.database();
+    if database.exists() {
+        let file = setup::shell_word(&database.display().to_string());
+        out::talk(&format!(
+            "warning: the ledger is not in the home and stays: `rm {file} {file}-wal {file}-shm` removes it"
+        ));
+    }
     let left: Vec<PathBuf> = std::fs::read_dir(home).into_iter().flatten().flatten().map(|e| e.path()).collect();
     match left.first() {
         Some(first) => out::talk(&format!("done; {} stays, since it is not ours: {}", home.display(), first.display())),

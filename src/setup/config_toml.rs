@@ -147,7 +147,7 @@ pub fn add(text: &str, wanted: &AddToml) -> Result<Edited, Refused> {
 }
 
 /// Appends a block that begins with an empty line, in the line ends of the text.
-pub(super) fn append(text: &mut String, block: &str) {
+fn append(text: &mut String, block: &str) {
     let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
     if text.is_empty() {
         text.push_str(block.trim_start_matches('\n'));

@@ -3,6 +3,7 @@
 mod care;
 mod doctor;
 mod homes;
+mod purge;
 mod snippets;
 
 use std::net::TcpListener;
