@@ -145,9 +145,23 @@ fn keep_owner(old: &Path, new: &std::fs::File) -> anyhow::Result<()> {
     given.context("it belongs to somebody else, and would be yours then; do this as its owner")
 }
 
+/// Waits until no other call edits for this home; that ends with the value.
+pub(super) fn alone(home: &Path) -> anyhow::Result<std::fs::File> {
+    let work = || std::fs::File::open(home).and_then(|folder| folder.lock().map(|()| folder));
+    work().with_context(|| format!("cannot lock {}", home.display()))
+}
+
+/// Shows the changes.
+pub(super) fn show(changes: &[Change], secrets: &[String]) -> anyhow::Result<()> {
+    let shown: String = changes.iter().map(|change| change.shown(secrets)).collect();
+    out::data(shown.as_bytes())
+}
+
 /// Shows the changes and asks; true if they are to be made.
 pub(super) fn agreed(changes: &[Change], secrets: &[String], yes: bool, question: &str) -> anyhow::Result<bool> {
-    let shown: String = changes.iter().map(|change| change.shown(secrets)).collect();
-    out::data(shown.as_bytes())?;
+    // Nobody has to agree, and nobody wants to read.
+    if !(yes && out::is_quiet()) {
+        show(changes, secrets)?;
+    }
     Ok(yes || out::ask(question))
 }

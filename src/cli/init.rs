@@ -1,6 +1,7 @@
 //! `init`: registers hook and exporter with Codex.
 
 mod notes;
+mod profiles;
 
 use super::context::Context;
 use super::edits::{self, Change};
@@ -77,6 +78,9 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
         let wanted = system::Wanted { root, hook, team: args.team.clone(), otel: !args.no_otel };
         return system::run(context, &wanted, args.print, args.yes);
     }
+    // Several calls at once (login scripts) come one after the other, each with what the one before wrote.
+    let _alone = args.yes.then(|| context.make_home().and_then(|()| edits::alone(&context.home))).transpose()?;
+    let context = &context.again()?;
     let record = Record::read(&context.home)?;
     let mut place = Place::new(context, args, &hook, home_asked)?;
     let there = registrations(&place.codex_home)?;
@@ -92,6 +96,10 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     let kept = place.keep(&record, &there);
     let mut plan = plan(context, args, &place, &there, record)?;
     plan.notes.extend(kept);
+    plan.notes.extend(notes::hooks(&place.codex_home, args.hook.as_deref()));
+    if args.profile.is_none() {
+        profiles::without_hooks(&there, &mut plan)?;
+    }
     plan.changes.retain(Change::is_one);
     let nothing = plan.changes.is_empty();
     for note in &plan.notes {
@@ -100,7 +108,7 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     if nothing {
         out::talk(&format!("nothing to do: {} has it all", place.config.display()));
     } else if args.print {
-        edits::agreed(&plan.changes, std::slice::from_ref(&plan.token), true, "")?;
+        edits::show(&plan.changes, std::slice::from_ref(&plan.token))?;
     } else {
         if !edits::agreed(&plan.changes, std::slice::from_ref(&plan.token), args.yes, "Make these changes?")? {
             bail!("nothing was changed; say --yes where nobody can be asked");
@@ -113,7 +121,7 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     if args.trust {
         trust::trust(context, args.codex.as_deref(), &place.codex_home, &place.command)?;
     }
-    next(context, &place.codex_home, args.trust || nothing);
+    next(context, &place.codex_home, args.trust || nothing || !notes::runs_hooks(&place.codex_home));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -285,6 +293,9 @@ fn note_change(
     let tightened = mode.filter(|mode| holds && mode & 0o077 != 0);
     if tightened.is_some() {
         plan.notes.push(format!("{} will hold the sink's token, so only you will be able to read it", path.display()));
+    }
+    if holds && !old.as_deref().unwrap_or_default().contains(&plan.token) {
+        plan.notes.extend(notes::leads_elsewhere(path));
     }
     let private = if tightened.is_some() { 0o600 } else { mode.unwrap_or(0o600) };
     let change = Change { path: path.to_path_buf(), old, new: Some(new), mode: private };

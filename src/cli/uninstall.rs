@@ -41,6 +41,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     if args.purge {
         is_home(&context.home)?;
     }
+    let _alone = (args.yes && context.home.exists()).then(|| edits::alone(&context.home)).transpose()?;
     let record = Record::read(&context.home)?;
     let secret = token::read(&context.home).ok().flatten();
     let Out { mut changes, secrets } = unregister(context, args.codex_home.as_deref(), &record, secret)?;

@@ -172,7 +172,7 @@ fn as_it_was(home: &Path, path: &Path, text: String) -> String {
 }
 
 /// The names that keys of trusted hooks can have for a file.
-fn names(path: &Path) -> Vec<String> {
+pub(super) fn names(path: &Path) -> Vec<String> {
     let mut names = vec![path.to_path_buf()];
     names.extend(std::fs::canonicalize(path));
     let folder = path.parent().and_then(|folder| std::fs::canonicalize(folder).ok());

@@ -3,8 +3,10 @@
 //! toml_edit says where everything stands; the edits themselves are splices, so that what is not ours keeps its bytes, line
 //! ends and order. Codex writes trust between our tables, so ours are found by what they say and not by where they are.
 
+mod moved;
 mod remove;
 
+pub use moved::with_command;
 pub(super) use remove::cut_table;
 pub use remove::remove;
 

@@ -16,7 +16,9 @@ mod launcher;
 mod record;
 mod splice;
 
-pub use config_toml::{AddToml, Added, Edited, Otel, add as add_toml, remove as remove_toml, uses_inline_hooks};
+pub use config_toml::{
+    AddToml, Added, Edited, Otel, add as add_toml, remove as remove_toml, uses_inline_hooks, with_command,
+};
 pub use found::{Exporter, Found, exporter_of, home_of};
 pub use hooks_json::{add as add_json, remove as remove_json};
 pub use launcher::{beside, find_in_path, invoked};

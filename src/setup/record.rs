@@ -95,6 +95,7 @@ impl Record {
             Some(file) => {
                 file.added = std::mem::take(&mut file.added).and_then(new.added);
                 file.mode = file.mode.or(new.mode);
+                file.command = new.command;
             }
             None => self.files.push(new),
         }

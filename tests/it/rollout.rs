@@ -3,6 +3,7 @@
 mod care;
 mod doctor;
 mod homes;
+mod notes;
 mod purge;
 mod snippets;
 

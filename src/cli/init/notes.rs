@@ -10,6 +10,46 @@ pub(super) fn orphan(config: &Path) -> String {
     )
 }
 
+/// Whether Codex runs hooks at all.
+pub(super) fn runs_hooks(codex_home: &Path) -> bool {
+    let text = std::fs::read_to_string(codex_home.join("config.toml")).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let hooks = table.get("features").and_then(|features| features.get("hooks"));
+    hooks.and_then(toml::Value::as_bool) != Some(false)
+}
+
+/// Why the hooks may not run.
+pub(super) fn hooks(codex_home: &Path, asked: Option<&Path>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !runs_hooks(codex_home) {
+        notes.push(
+            "hooks are switched off: Codex runs none until `[features]` of its config.toml says `hooks = true`"
+                .to_string(),
+        );
+    }
+    if let Some(missing) = asked.filter(|hook| !hook.is_file()) {
+        notes.push(format!("{} is not there: Codex has nothing to run until it is", missing.display()));
+    }
+    notes
+}
+
+/// The token goes into a file that others may get to see.
+pub(super) fn leads_elsewhere(path: &Path) -> Option<String> {
+    let folder = std::fs::canonicalize(path.parent()?).ok()?;
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| folder.join(path.file_name().unwrap_or_default()));
+    let versioned = real.ancestors().skip(1).any(|folder| folder.join(".git").exists());
+    let what = match (real.parent() != Some(&folder), versioned) {
+        (false, false) => return None,
+        (true, false) => format!("is a link to {}", real.display()),
+        (true, true) => format!("is a link to {}, in a git work tree", real.display()),
+        (false, true) => "is in a git work tree".to_string(),
+    };
+    Some(format!(
+        "{} {what}: the sink's token is written there; keep that file from others (a repository, a folder that is shared)",
+        path.display()
+    ))
+}
+
 /// Codex sends to somebody else.
 pub(super) fn kept_exporter(endpoint: &str) -> String {
     format!(
