@@ -78,21 +78,13 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
         let wanted = system::Wanted { root, hook, team: args.team.clone(), otel: !args.no_otel };
         return system::run(context, &wanted, args.print, args.yes);
     }
+    let mut place = Place::new(context, args, &hook, home_asked)?;
+    refuse_another(context, &place.codex_home)?;
     // Several calls at once (login scripts) come one after the other, each with what the one before wrote.
     let _alone = args.yes.then(|| context.make_home().and_then(|()| edits::alone(&context.home))).transpose()?;
     let context = &context.again()?;
     let record = Record::read(&context.home)?;
-    let mut place = Place::new(context, args, &hook, home_asked)?;
     let there = registrations(&place.codex_home)?;
-    let homes = Homes::new(context, &there)?;
-    if let Some((path, other)) = homes.another(&there) {
-        bail!(
-            "{} is registered for another home, {other}: what Codex tells would be split between two ledgers. Go on with that \
-             one, or take it out with `{}` and try again",
-            path.display(),
-            other.uninstall()
-        );
-    }
     let kept = place.keep(&record, &there);
     let mut plan = plan(context, args, &place, &there, record)?;
     plan.notes.extend(kept);
@@ -123,6 +115,18 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     }
     next(context, &place.codex_home, args.trust || nothing || !notes::runs_hooks(&place.codex_home));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two homes for one Codex would have half of what it tells each.
+fn refuse_another(context: &Context, codex_home: &Path) -> anyhow::Result<()> {
+    let there = registrations(codex_home)?;
+    let Some((path, other)) = Homes::new(context, &there)?.another(&there) else { return Ok(()) };
+    bail!(
+        "{} is registered for another home, {other}: what Codex tells would be split between two ledgers. Go on with that one, \
+         or take it out with `{}` and try again",
+        path.display(),
+        other.uninstall()
+    );
 }
 
 /// What is left for the user to do.

@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     changes.retain(Change::is_one);
     if record.is_empty() && changes.is_empty() && !args.purge {
         out::talk(&format!(
-            "nothing to do: nothing of ours is in Codex's files, and {} knows of nothing that was put anywhere",
+            "nothing to do: nothing of this home is in Codex's files, and {} knows of nothing that was put anywhere",
             context.home.display()
         ));
         return Ok(ExitCode::SUCCESS);
@@ -124,7 +124,8 @@ fn is_home(home: &Path) -> anyhow::Result<()> {
     let ours = ["tally.db", "token", "installed"].iter().any(|name| home.join(name).exists());
     if home.exists() && !ours {
         bail!(
-            "{0} is no home of codex-tally: no tally.db, token or installed/ is in it; nothing was removed",
+            "{0} is no home of codex-tally: no tally.db, token or installed/ is in it; nothing was removed. Without --purge \
+             hooks of a home that is gone are taken out of Codex's files",
             home.display()
         );
     }

@@ -111,7 +111,6 @@ fn in_usual(env: &TestEnv, args: &[&str]) -> Command {
 fn a_second_home_is_refused_and_told_what_to_do() {
     for named in [false, true] {
         let env = TestEnv::new();
-        on_port(&env, 4999);
         write_config(&env, OWN);
         let _ = Output::of(in_usual(&env, &["init", "--yes"])).ok();
         let with = config(&env);
@@ -122,11 +121,34 @@ fn a_second_home_is_refused_and_told_what_to_do() {
         assert!(said.stderr.contains(&format!("registered for another home, {home}")), "{said}");
         assert!(said.stderr.contains(&format!("`codex-tally --home {home} uninstall`")), "{said}");
         assert_eq!(config(&env), with);
-        assert!(!env.home().join("token").exists());
+        assert!(!env.home().exists(), "not even made");
         // What it says works, from there and from here.
         let _ = env.run(&["--home", &home, "uninstall", "--yes"]).ok();
         assert_eq!(config(&env), OWN);
         let _ = init(&env, &[]).ok();
+    }
+}
+
+/// A home that only the registration tells of is left to its own name, there or gone.
+#[test]
+fn a_home_that_was_named_is_taken_out_by_its_name() {
+    for gone in [false, true] {
+        let env = TestEnv::new();
+        write_config(&env, &own());
+        let home = env.root().join("a home");
+        let named = |args: &[&str]| env.run(&[&["--home", home.to_str().unwrap()], args].concat());
+        let _ = named(&["init", "--yes"]).ok();
+        let with = config(&env);
+        if gone {
+            std::fs::remove_dir_all(&home).unwrap();
+        }
+        let said = env.run(&["uninstall", "--yes"]).ok();
+        assert_eq!(config(&env), with);
+        let advice = format!("`codex-tally --home '{}' uninstall`", home.display());
+        assert!(said.stderr.contains(&advice) && said.stderr.contains("nothing to do"), "{said}");
+        assert!(init(&env, &[]).fails(1).stderr.contains(&advice));
+        let _ = named(&["uninstall", "--yes"]).ok();
+        assert_eq!(config(&env), own());
     }
 }
 
