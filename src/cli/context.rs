@@ -49,6 +49,12 @@ impl Context {
         Ok(Context { env, home, config, config_path: path, asked_config: asked, asked_teams, db, teams })
     }
 
+    /// The same with the configuration as it is now.
+    pub fn again(&self) -> anyhow::Result<Self> {
+        let config = ConfigFile::read(&self.config_path, self.asked_config.is_some())?;
+        Ok(Context { config, ..self.clone() })
+    }
+
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);

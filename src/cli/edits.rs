@@ -26,15 +26,20 @@ impl Change {
     }
 
     /// What changes, for the user to read; a secret is not for the screen.
-    pub fn shown(&self, secret: &str) -> String {
+    pub fn shown(&self, secrets: &[String]) -> String {
         let kind = match (&self.old, &self.new) {
             (None, _) => " (new)",
             (_, None) => " (removed)",
             _ => "",
         };
-        let text = |text: &Option<String>| text.clone().unwrap_or_default().replace(secret, "<token>");
+        let text = |text: &Option<String>| without(text.as_deref().unwrap_or_default(), secrets);
         format!("{}{kind}\n{}\n", self.path.display(), masked(&difference(&text(&self.old), &text(&self.new))))
     }
+}
+
+/// A text without secrets of ours.
+pub(super) fn without(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret, "<token>"))
 }
 
 /// Secrets of others that stand near a change.
@@ -140,9 +145,23 @@ fn keep_owner(old: &Path, new: &std::fs::File) -> anyhow::Result<()> {
     given.context("it belongs to somebody else, and would be yours then; do this as its owner")
 }
 
+/// Waits until no other call edits for this home; that ends with the value.
+pub(super) fn alone(home: &Path) -> anyhow::Result<std::fs::File> {
+    let work = || std::fs::File::open(home).and_then(|folder| folder.lock().map(|()| folder));
+    work().with_context(|| format!("cannot lock {}", home.display()))
+}
+
+/// Shows the changes.
+pub(super) fn show(changes: &[Change], secrets: &[String]) -> anyhow::Result<()> {
+    let shown: String = changes.iter().map(|change| change.shown(secrets)).collect();
+    out::data(shown.as_bytes())
+}
+
 /// Shows the changes and asks; true if they are to be made.
-pub(super) fn agreed(changes: &[Change], secret: &str, yes: bool, question: &str) -> anyhow::Result<bool> {
-    let shown: String = changes.iter().map(|change| change.shown(secret)).collect();
-    out::data(shown.as_bytes())?;
+pub(super) fn agreed(changes: &[Change], secrets: &[String], yes: bool, question: &str) -> anyhow::Result<bool> {
+    // Nobody has to agree, and nobody wants to read.
+    if !(yes && out::is_quiet()) {
+        show(changes, secrets)?;
+    }
     Ok(yes || out::ask(question))
 }

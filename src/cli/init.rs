@@ -1,11 +1,15 @@
 //! `init`: registers hook and exporter with Codex.
 
+mod notes;
+mod profiles;
+
 use super::context::Context;
 use super::edits::{self, Change};
 use super::sink::{Listener, who_listens};
+use super::whose::{Homes, Registrations, registrations};
 use super::{out, serve, system, token, trust};
 use crate::config;
-use crate::setup::{self, AddToml, Added, Otel, Record, Refused, Registered};
+use crate::setup::{self, AddToml, Added, Exporter, Otel, Record, Refused, Registered};
 use anyhow::{Context as _, bail};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -74,11 +78,20 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
         let wanted = system::Wanted { root, hook, team: args.team.clone(), otel: !args.no_otel };
         return system::run(context, &wanted, args.print, args.yes);
     }
-    let record = Record::read(&context.home)?;
     let mut place = Place::new(context, args, &hook, home_asked)?;
-    let kept = place.keep(&record);
-    let mut plan = plan(context, args, &place, record)?;
+    refuse_another(context, &place.codex_home)?;
+    // Several calls at once (login scripts) come one after the other, each with what the one before wrote.
+    let _alone = args.yes.then(|| context.make_home().and_then(|()| edits::alone(&context.home))).transpose()?;
+    let context = &context.again()?;
+    let record = Record::read(&context.home)?;
+    let there = registrations(&place.codex_home)?;
+    let kept = place.keep(&record, &there);
+    let mut plan = plan(context, args, &place, &there, record)?;
     plan.notes.extend(kept);
+    plan.notes.extend(notes::hooks(&place.codex_home, args.hook.as_deref()));
+    if args.profile.is_none() {
+        profiles::without_hooks(&there, &mut plan)?;
+    }
     plan.changes.retain(Change::is_one);
     let nothing = plan.changes.is_empty();
     for note in &plan.notes {
@@ -87,9 +100,9 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     if nothing {
         out::talk(&format!("nothing to do: {} has it all", place.config.display()));
     } else if args.print {
-        edits::agreed(&plan.changes, &plan.token, true, "")?;
+        edits::show(&plan.changes, std::slice::from_ref(&plan.token))?;
     } else {
-        if !edits::agreed(&plan.changes, &plan.token, args.yes, "Make these changes?")? {
+        if !edits::agreed(&plan.changes, std::slice::from_ref(&plan.token), args.yes, "Make these changes?")? {
             bail!("nothing was changed; say --yes where nobody can be asked");
         }
         write(context, &plan)?;
@@ -100,8 +113,20 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     if args.trust {
         trust::trust(context, args.codex.as_deref(), &place.codex_home, &place.command)?;
     }
-    next(context, &place.codex_home, args.trust || nothing);
+    next(context, &place.codex_home, args.trust || nothing || !notes::runs_hooks(&place.codex_home));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two homes for one Codex would have half of what it tells each.
+fn refuse_another(context: &Context, codex_home: &Path) -> anyhow::Result<()> {
+    let there = registrations(codex_home)?;
+    let Some((path, other)) = Homes::new(context, &there)?.another(&there) else { return Ok(()) };
+    bail!(
+        "{} is registered for another home, {other}: what Codex tells would be split between two ledgers. Go on with that one, \
+         or take it out with `{}` and try again",
+        path.display(),
+        other.uninstall()
+    );
 }
 
 /// What is left for the user to do.
@@ -167,9 +192,11 @@ impl Place {
 
 impl Place {
     /// A command that is registered stays, since trust hangs on it and one command must be taken out again. Says so if it differs.
-    fn keep(&mut self, record: &Record) -> Option<String> {
+    fn keep(&mut self, record: &Record, there: &Registrations) -> Option<String> {
         let ours = |file: &&Registered| file.path.parent() == Some(&self.codex_home) && !file.added.events.is_empty();
-        let command = record.files.iter().find(ours).map(|file| file.command.clone())?;
+        let recorded = record.files.iter().find(ours).map(|file| file.command.clone());
+        let found = || there.iter().find_map(|(_, found)| Some(found.handlers.first()?.1.clone()));
+        let command = recorded.or_else(found)?;
         let note =
             format!("the hook stays registered as `{command}`; to change that, run `codex-tally uninstall` first");
         let differs = command != self.command;
@@ -186,7 +213,7 @@ struct Plan {
     token: String,
 }
 
-fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow::Result<Plan> {
+fn plan(context: &Context, args: &Args, place: &Place, there: &Registrations, record: Record) -> anyhow::Result<Plan> {
     let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
     let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
     let encrypted = context.config.sink.tls_cert.is_some();
@@ -205,7 +232,10 @@ fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow
     // One that says nothing is not used.
     let uses_json = edits::read(&json)?.is_some_and(|text| !["", "{}"].contains(&text.trim()));
     let in_json = args.profile.is_none() && uses_json && !setup::uses_inline_hooks(&text);
-    let replaces = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
+    let recorded = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
+    let orphan = orphan(there, &place.config, recorded.as_deref(), &plan.token);
+    plan.notes.extend(orphan.map(|_| notes::orphan(&place.config)));
+    let replaces = orphan.map(|orphan| orphan.text.clone()).or(recorded);
     // A profile has the hooks of config.toml as well.
     let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
     let in_base = base.is_some_and(|base| base.contains(setup::HOOK));
@@ -229,17 +259,28 @@ fn plan(context: &Context, args: &Args, place: &Place, record: Record) -> anyhow
             lines.replace(&plan.token, "<token>")
         )
     };
-    let edited = setup::add_toml(&text, &wanted).map_err(|why| by_hand(&place.config, why, &wanted))?;
-    if let Some(kept) = &edited.kept_exporter {
-        plan.notes.push(kept_exporter(kept));
+    let mut edited = setup::add_toml(&text, &wanted).map_err(|why| by_hand(&place.config, why, &wanted))?;
+    if let Some(orphan) = orphan.filter(|_| !edited.added.otel.is_empty()) {
+        let now = edited.added.exporter.take();
+        edited.added.take_exporter(orphan);
+        edited.added.exporter = now;
     }
-    plan.notes.extend(profiles(&place.codex_home, &place.config));
+    if let Some(kept) = &edited.kept_exporter {
+        plan.notes.push(notes::kept_exporter(kept));
+    }
+    plan.notes.extend(notes::profiles(&place.codex_home, &place.config));
     let json_change = if in_json { Some(in_hooks_json(&json, &place.command, by_hand)?) } else { None };
     note_change(&mut plan, &place.config, &place.command, (old, edited.text), edited.added, true);
     if let Some((old, new, added)) = json_change {
         note_change(&mut plan, &json, &place.command, (Some(old), new), added, false);
     }
     Ok(plan)
+}
+
+/// The exporter of a home that is gone, which is ours from now on.
+fn orphan<'a>(there: &'a Registrations, config: &Path, recorded: Option<&str>, token: &str) -> Option<&'a Exporter> {
+    let exporter = there.iter().find(|(path, _)| path == config).and_then(|(_, found)| found.exporter.as_ref())?;
+    (exporter.exact && recorded != Some(&exporter.text) && exporter.token != token).then_some(exporter)
 }
 
 /// Puts a change of Codex's files into the plan and the record.
@@ -256,6 +297,9 @@ fn note_change(
     let tightened = mode.filter(|mode| holds && mode & 0o077 != 0);
     if tightened.is_some() {
         plan.notes.push(format!("{} will hold the sink's token, so only you will be able to read it", path.display()));
+    }
+    if holds && !old.as_deref().unwrap_or_default().contains(&plan.token) {
+        plan.notes.extend(notes::leads_elsewhere(path));
     }
     let private = if tightened.is_some() { 0o600 } else { mode.unwrap_or(0o600) };
     let change = Change { path: path.to_path_buf(), old, new: Some(new), mode: private };
@@ -309,6 +353,7 @@ fn own_config(context: &Context, plan: &mut Plan) -> anyhow::Result<SocketAddr> 
     let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)
         .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
     plan.record.sink = true;
+    plan.record.http = Some(http.to_string());
     plan.record.created_config |= old.is_none();
     plan.changes.push(Change { path: path.to_path_buf(), old, new: Some(new), mode: 0o600 });
     Ok(http)
@@ -330,31 +375,6 @@ fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::R
         None => plan.changes.push(Change { path, old: None, new: Some(rule), mode: 0o600 }),
     }
     Ok(())
-}
-
-fn kept_exporter(endpoint: &str) -> String {
-    format!(
-        "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
-         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink; or the sink has them first and sends them on: \
-         `codex-tally serve --forward URL`, docs/service.md"
-    )
-}
-
-/// Profiles that send their logs elsewhere.
-fn profiles(codex_home: &Path, edited: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(codex_home).into_iter().flatten().flatten().map(|entry| entry.path());
-    let profile = |path: PathBuf| {
-        let name = path.file_name()?.to_str()?.strip_suffix(".config.toml")?.to_string();
-        let table: toml::Table = std::fs::read_to_string(&path).ok()?.parse().ok()?;
-        let exporter = table.get("otel")?.get("exporter")?.to_string();
-        (path != edited && !exporter.contains("/v1/logs\"")).then_some(name)
-    };
-    let note = |name| {
-        format!("the profile {name} has an exporter of its own; `codex-tally init --profile {name}` looks at it")
-    };
-    let mut notes: Vec<String> = files.filter_map(profile).map(note).collect();
-    notes.sort();
-    notes
 }
 
 /// The record first: what it names and is not there after all does no harm when it is taken out.

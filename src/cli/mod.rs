@@ -39,6 +39,8 @@ mod system;
 mod token;
 mod trust;
 mod uninstall;
+mod unregister;
+mod whose;
 
 pub use hook::run as hook;
 

@@ -32,6 +32,11 @@ fn manner() -> Manner {
     MANNER.get().copied().unwrap_or_default()
 }
 
+/// Whether only warnings and errors are wanted.
+pub(super) fn is_quiet() -> bool {
+    manner().quiet
+}
+
 fn is_coloured(terminal: bool) -> bool {
     let env = Env::from_process();
     match manner().colour {

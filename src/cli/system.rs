@@ -23,14 +23,24 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
     let old = edits::read(&path)?;
     let command = setup::shell_word(hook);
     let address = context.config.sink.http.unwrap_or(serve::HTTP);
-    let team = wanted.team.iter().map(|team| ("x-team".to_string(), team.clone())).collect();
-    // The same for all users, so it cannot hold the secret of one.
-    let exporter = wanted.otel.then(|| Otel { headers: team, ..Otel::of_sink(address, None) });
     let mut record = Record::read(&context.home)?;
-    let replaces = record.file(&path).and_then(|file| file.added.exporter.clone());
-    let add = AddToml { command: Some(command.clone()), managed_dir: Some(folder.to_string()), exporter, replaces };
-    let edited = setup::add_toml(old.as_deref().unwrap_or_default(), &add)
+    let recorded = record.file(&path);
+    let replaces = recorded.and_then(|file| file.added.exporter.clone());
+    let kept = replaces.as_deref().and_then(team_of).filter(|_| wanted.team.is_none() && wanted.otel);
+    if let Some(team) = &kept {
+        out::talk(&format!("note: the team stays {team}; `codex-tally uninstall` first takes it out"));
+    }
+    let team = wanted.team.clone().or(kept).map(|team| ("x-team".to_string(), team));
+    // The same for all users, so it cannot hold the secret of one.
+    let headers = team.into_iter().collect();
+    let exporter = wanted.otel.then(|| Otel { headers, ..Otel::of_sink(address, None) });
+    let text = old.as_deref().unwrap_or_default();
+    // A program that moved: managed hooks run without anybody's trust, so none is lost.
+    let text = setup::with_command(text, &command, folder, recorded.map(|file| file.command.as_str()))
         .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
+    let add = AddToml { command: Some(command.clone()), managed_dir: Some(folder.to_string()), exporter, replaces };
+    let edited =
+        setup::add_toml(&text, &add).map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
     if let Some(kept) = &edited.kept_exporter {
         out::talk(&format!("note: another exporter is demanded there already and stays: {kept}"));
     }
@@ -41,11 +51,12 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
         return Ok(ExitCode::SUCCESS);
     }
     let changes = [change];
-    if !edits::agreed(&changes, "\0", yes || print, "Write this for all users?")? {
-        bail!("nothing was changed; say --yes where nobody can be asked");
-    }
     if print {
+        edits::show(&changes, &[])?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if !edits::agreed(&changes, &[], yes, "Write this for all users?")? {
+        bail!("nothing was changed; say --yes where nobody can be asked");
     }
     context.make_home()?;
     edits::private_folder(&Record::folder(&context.home))?;
@@ -60,4 +71,10 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
          unknown content types, but any local user can send to it",
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The team that an exporter names.
+fn team_of(exporter: &str) -> Option<String> {
+    let table: toml::Table = format!("x = {exporter}").parse().ok()?;
+    Some(table.get("x")?.get("otlp-http")?.get("headers")?.get("x-team")?.as_str()?.to_string())
 }

@@ -150,6 +150,17 @@ pub enum ChannelConfig {
     Local,
 }
 
+/// What to do about the two slips that keys of tables invite.
+fn advice(problem: &str) -> &'static str {
+    match problem {
+        _ if problem.starts_with("unknown field `channel`") => " (`channel` stands above the first `[table]`)",
+        _ if problem.contains("duplicate key") => {
+            " (of one thing, keys stand either as `sink.x = ...` or as a table `[sink]`)"
+        }
+        _ => "",
+    }
+}
+
 impl ConfigFile {
     /// Reads a file. One that was not asked for by name may be missing.
     ///
@@ -160,8 +171,10 @@ impl ConfigFile {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(ConfigFile::default()),
             Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
             Ok(text) => {
-                let file: ConfigFile =
-                    toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?;
+                let file: ConfigFile = toml::from_str(&text).map_err(|e| {
+                    let advice = advice(e.message());
+                    anyhow::Error::new(e).context(format!("{} is not understood{advice}", path.display()))
+                })?;
                 if let Some(odd) = file.codex_homes.iter().find(|home| !home.is_absolute() && !home.starts_with("~")) {
                     anyhow::bail!("{}: codex_homes: `{}` is not a path from / or ~", path.display(), odd.display());
                 }

@@ -3,8 +3,10 @@
 //! toml_edit says where everything stands; the edits themselves are splices, so that what is not ours keeps its bytes, line
 //! ends and order. Codex writes trust between our tables, so ours are found by what they say and not by where they are.
 
+mod moved;
 mod remove;
 
+pub use moved::with_command;
 pub(super) use remove::cut_table;
 pub use remove::remove;
 
@@ -147,7 +149,7 @@ pub fn add(text: &str, wanted: &AddToml) -> Result<Edited, Refused> {
 }
 
 /// Appends a block that begins with an empty line, in the line ends of the text.
-pub(super) fn append(text: &mut String, block: &str) {
+fn append(text: &mut String, block: &str) {
     let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
     if text.is_empty() {
         text.push_str(block.trim_start_matches('\n'));
@@ -187,9 +189,14 @@ fn group(event: &str, command: &str, timeout: u32) -> String {
 
 /// Whether an event has a handler that runs our hook, by whatever path: twice would count once, but cost twice.
 fn has_ours(hooks: &Table, event: &str) -> bool {
-    let handler = |handler: &dyn TableLike| handler.get("command").and_then(Item::as_str).is_some_and(super::is_ours);
-    let group = |group: &dyn TableLike| tables(group.get("hooks")).into_iter().any(handler);
-    tables(hooks.get(event)).into_iter().any(group)
+    hooks.get(event).is_some_and(|item| handlers(item).into_iter().any(super::is_ours))
+}
+
+/// The commands of an event's handlers.
+pub(super) fn handlers(event: &Item) -> Vec<&str> {
+    let groups = tables(Some(event)).into_iter();
+    let handlers = groups.flat_map(|group| tables(group.get("hooks")));
+    handlers.filter_map(|handler| handler.get("command").and_then(Item::as_str)).collect()
 }
 
 /// The tables of an array, in both ways to write one.

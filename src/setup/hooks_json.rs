@@ -76,7 +76,7 @@ pub fn add(text: &str, command: &str) -> Result<(String, Added), Refused> {
 ///
 /// # Errors
 /// The file is not of the form that Codex reads, or is in one from which ours cannot be taken.
-pub fn remove(text: &str, command: &str, added: &Added) -> Result<(String, Moved), Refused> {
+pub fn remove(text: &str, is_ours: &dyn Fn(&str, &str) -> bool, added: &Added) -> Result<(String, Moved), Refused> {
     let hooks_raw = hooks(text)?;
     let events = members(hooks_raw)?;
     let all: Vec<&RawValue> = events.iter().map(|(_, raw)| *raw).collect();
@@ -84,14 +84,13 @@ pub fn remove(text: &str, command: &str, added: &Added) -> Result<(String, Moved
     let mut moved = Moved::default();
     let mut whole = Vec::new();
     for (e, (event, groups_raw)) in events.iter().enumerate() {
-        if !added.events.contains(event) {
-            continue;
-        }
-        let groups = elements(groups_raw)?;
+        // What is in another form is not ours.
+        let Ok(groups) = elements(groups_raw) else { continue };
         let mut gone = Vec::new();
         for (g, group) in groups.iter().enumerate() {
-            let list = handlers(group)?;
-            let ours: Vec<usize> = (0..list.len()).filter(|h| runs(list[*h], |c| c == command)).collect();
+            let list = handlers(group).unwrap_or_default();
+            let ours: Vec<usize> =
+                (0..list.len()).filter(|h| runs(list[*h], |command| is_ours(event, command))).collect();
             ours.iter().for_each(|h| moved.handler(event, g, *h));
             if ours.is_empty() {
             } else if ours.len() == list.len() {
@@ -117,6 +116,25 @@ pub fn remove(text: &str, command: &str, added: &Added) -> Result<(String, Moved
         Ok(_) => Ok((new, moved)),
         Err(_) => Err(Refused("what was added cannot be told from the rest any more".to_string())),
     }
+}
+
+/// The handlers of the file: event and command.
+///
+/// # Errors
+/// The file is not of the form that Codex reads.
+pub(super) fn commands(text: &str) -> Result<Vec<(String, String)>, Refused> {
+    let mut commands = Vec::new();
+    for (event, groups) in members(hooks(text)?)? {
+        for group in elements(groups).unwrap_or_default() {
+            let values = handlers(group)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
+            let values = values.filter_map(|value: serde_json::Value| Some(value["command"].as_str()?.to_string()));
+            commands.extend(values.map(|command| (event.clone(), command)));
+        }
+    }
+    Ok(commands)
 }
 
 fn hooks(text: &str) -> Result<&RawValue, Refused> {
@@ -190,7 +208,7 @@ mod tests {
             assert_eq!(groups.last().unwrap()["hooks"][0]["command"], COMMAND, "{event} in {with}");
         }
         assert_eq!(add(&with, COMMAND).unwrap().0, with, "twice is once");
-        assert_eq!(remove(&with, COMMAND, &added).unwrap().0, text);
+        assert_eq!(remove(&with, &|_, command| command == COMMAND, &added).unwrap().0, text);
         with
     }
 
@@ -211,7 +229,7 @@ mod tests {
         let ours = with.find(",\n      {\"hooks\"").unwrap();
         let end = with[ours..].find("]}").unwrap() + ours + 2;
         let more = format!("{},{{\"hooks\":[{{\"command\":\"b\"}}]}}{}", &with[..end], &with[end..]);
-        let (without, moved) = remove(&more, COMMAND, &added).unwrap();
+        let (without, moved) = remove(&more, &|_, command| command == COMMAND, &added).unwrap();
         assert_eq!(
             without,
             "{\"hooks\":{\"Stop\":[{\"hooks\":[{\"command\":\"a\"}]},{\"hooks\":[{\"command\":\"b\"}]}]}}"

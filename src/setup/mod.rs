@@ -4,17 +4,22 @@
 //! - `config_toml`, `hooks_json`: our part put into a file and taken out again
 //! - `splice`: edits of a text, and the difference that they make
 //! - `record`: what was put where, so that it can be taken out
+//! - `found`: what is ours by what it says, where no record of it is left
 //! - `codex`: questions to Codex itself (`codex app-server`)
 //! - `launcher`: which path of a program stays the same when it is updated
 
 pub mod codex;
 mod config_toml;
+mod found;
 mod hooks_json;
 mod launcher;
 mod record;
 mod splice;
 
-pub use config_toml::{AddToml, Added, Edited, Otel, add as add_toml, remove as remove_toml, uses_inline_hooks};
+pub use config_toml::{
+    AddToml, Added, Edited, Otel, add as add_toml, remove as remove_toml, uses_inline_hooks, with_command,
+};
+pub use found::{Exporter, Found, exporter_of, home_of};
 pub use hooks_json::{add as add_json, remove as remove_json};
 pub use launcher::{beside, find_in_path, invoked};
 pub use record::{Record, Registered};
@@ -51,9 +56,29 @@ impl std::error::Error for Refused {}
 
 /// Whether a command runs our hook, by whatever path.
 pub fn is_ours(command: &str) -> bool {
-    let mut words = command.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
-    let program = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    program == HOOK || (program == "codex-tally" && words.next() == Some("hook"))
+    let words = words(command);
+    let program = words.first().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+    program == HOOK || (program == "codex-tally" && words.get(1).is_some_and(|word| word == "hook"))
+}
+
+/// The words of a command, as a shell takes them apart.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut chars = command.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\\', None | Some('"')) => word.get_or_insert_default().extend(chars.next()),
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// A word for the shell that Codex gives commands to: bare if it can be.
@@ -125,6 +150,7 @@ mod tests {
             "/usr/bin/codex-tally-hook",
             "codex-tally-hook --home '/a b'",
             "'/a/codex-tally-hook'",
+            "'/a b/it'\\''s/codex-tally-hook' --home x",
             "x/codex-tally hook",
         ] {
             assert!(is_ours(ours), "{ours}");
@@ -140,6 +166,7 @@ mod tests {
     fn words_are_bare_where_they_can_be() {
         assert_eq!(shell_word("/opt/x-1.2/bin/codex-tally-hook"), "/opt/x-1.2/bin/codex-tally-hook");
         assert_eq!(shell_word("/a b/it's"), r"'/a b/it'\''s'");
+        assert_eq!(words(&format!("x  {} \"a \\\" b\"", shell_word("/a b/it's"))), ["x", "/a b/it's", "a \" b"]);
         assert_eq!(snake("PostModelRequest"), "post_model_request");
     }
 

@@ -1,7 +1,7 @@
 //! What was put where, kept in the home so that it can be taken out again.
 
 use super::Refused;
-use super::config_toml::{Added, append, cut_table, parse, quoted};
+use super::config_toml::{Added, cut_table, parse, quoted};
 use super::splice::Splices;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,10 @@ const FOLDER: &str = "installed";
 pub struct Record {
     /// Files that something was put into.
     pub files: Vec<Registered>,
-    /// Our own configuration was given `[sink]`.
+    /// Our own configuration was told where the sink listens.
     pub sink: bool,
+    /// The address that it was given; earlier versions did not note it.
+    pub http: Option<String>,
     /// Our own configuration was not there.
     pub created_config: bool,
 }
@@ -93,11 +95,16 @@ impl Record {
             Some(file) => {
                 file.added = std::mem::take(&mut file.added).and_then(new.added);
                 file.mode = file.mode.or(new.mode);
+                file.command = new.command;
             }
             None => self.files.push(new),
         }
     }
 }
+
+/// Stands above what our own configuration is given. One line in the middle of a file would make keys that are added at its
+/// end part of a table, so these are keys of their own, at the beginning.
+const REMARK: &str = "# Written by `codex-tally init`: where the sink listens. More of it as `sink.grpc = ...`, above the first [table].";
 
 /// Our own configuration with the addresses that the sink listens on.
 ///
@@ -107,25 +114,46 @@ pub fn add_sink(text: &str, http: &str, grpc: Option<&str>) -> Result<String, Re
     if parse(text)?.as_table().contains_key("sink") {
         return Err(Refused(format!("its `[sink]` does not say where the sink listens; add `http = \"{http}\"`")));
     }
-    let grpc = grpc.map(|grpc| format!("grpc = {}\n", quoted(grpc))).unwrap_or_default();
-    let mut new = text.to_string();
-    append(&mut new, &format!("\n[sink]\nhttp = {}\n{grpc}", quoted(http)));
-    Ok(new)
+    let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let grpc = grpc.map(|grpc| format!("sink.grpc = {}{eol}", quoted(grpc))).unwrap_or_default();
+    let (mark, rest) = text.split_at(text.len() - text.trim_start_matches('\u{feff}').len());
+    Ok(format!("{mark}{REMARK}{eol}sink.http = {}{eol}{grpc}{rest}", quoted(http)))
 }
 
-/// The same without.
+/// The same without: the lines as they were written. What was changed or added since stays.
 ///
 /// # Errors
 /// It is not TOML.
-pub fn remove_sink(text: &str) -> Result<String, Refused> {
+pub fn remove_sink(text: &str, http: Option<&str>) -> Result<String, Refused> {
     let doc = parse(text)?;
     let mut splices = Splices::default();
-    doc.as_table()
-        .get("sink")
-        .and_then(|sink| sink.as_table())
-        .into_iter()
-        .for_each(|t| cut_table(text, t, &mut splices));
-    Ok(splices.apply(text))
+    let Some(sink) = doc.as_table().get("sink").and_then(|sink| sink.as_table()) else { return Ok(text.to_string()) };
+    let mut left = 0;
+    for (key, item) in sink.iter() {
+        let line = item.span().and_then(|span| {
+            let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+            Some((text[start..].lines().next()?.trim_start_matches('\u{feff}').trim_end(), span))
+        });
+        let written = match key {
+            "http" => item.as_str().filter(|address| http.is_none_or(|http| http == *address)),
+            "grpc" => item.as_str().filter(|address| *address == "none"),
+            _ => None,
+        };
+        let bare = written.map(|value| format!("{key} = {}", quoted(value)));
+        let is_written = |line: &str| bare.as_deref() == Some(line.strip_prefix("sink.").unwrap_or(line));
+        match line.filter(|(line, _)| is_written(line)) {
+            Some((_, span)) => splices.cut_lines(text, span),
+            None => left += 1,
+        }
+    }
+    if !sink.is_dotted() && left == 0 {
+        cut_table(text, sink, &mut splices);
+    } else if let Some(at) = text.find(REMARK).filter(|_| sink.is_dotted()) {
+        splices.cut_lines(text, at..at + REMARK.len());
+    }
+    let mark = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
+    let new = splices.apply(text);
+    Ok(if new.starts_with('\u{feff}') { new } else { format!("{mark}{new}") })
 }
 
 #[cfg(test)]
@@ -134,10 +162,37 @@ mod tests {
 
     #[test]
     fn our_own_configuration_comes_back() {
-        for text in ["", "channel = \"api\"\n", "# mine\ndb = \"sqlite:/x\"\n"] {
-            let with = add_sink(text, "127.0.0.1:4320", Some("none")).unwrap();
-            assert!(with.ends_with("[sink]\nhttp = \"127.0.0.1:4320\"\ngrpc = \"none\"\n"), "{with}");
-            assert_eq!(remove_sink(&with).unwrap(), text);
+        const HTTP: &str = "127.0.0.1:4320";
+        for text in [
+            "",
+            "channel = \"api\"\n",
+            "# mine\ndb = \"sqlite:/x\"",
+            "[privacy]\nuser = \"off\"\n",
+            "\u{feff}# mine\r\n\r\n[privacy]\r\nuser = \"off\"\r\n",
+        ] {
+            let with = add_sink(text, HTTP, Some("none")).unwrap();
+            let value: toml::Table = with.trim_start_matches('\u{feff}').parse().unwrap();
+            assert_eq!((value["sink"]["http"].as_str(), value["sink"]["grpc"].as_str()), (Some(HTTP), Some("none")));
+            assert_eq!(remove_sink(&with, Some(HTTP)).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn what_was_added_or_changed_since_stays() {
+        let with = add_sink("", "127.0.0.1:4320", Some("none")).unwrap();
+        for mine in ["sink.grpc = \"127.0.0.1:9999\" # my own\n", "sink.grpc = \"none\" # mine\n"] {
+            let with = with.replace("sink.grpc = \"none\"\n", mine);
+            assert_eq!(remove_sink(&with, Some("127.0.0.1:4320")).unwrap(), mine);
+        }
+        let with = with.replace(":4320", ":5555");
+        assert_eq!(remove_sink(&with, Some("127.0.0.1:4320")).unwrap(), "sink.http = \"127.0.0.1:5555\"\n");
+        // As earlier versions wrote it.
+        let table = "channel = \"api\"\n\n[sink]\nhttp = \"127.0.0.1:4320\"\n";
+        assert_eq!(remove_sink(table, None).unwrap(), "channel = \"api\"\n");
+        let mine = "allow_hosts = [\"x\"]\n";
+        assert_eq!(
+            remove_sink(&format!("{table}{mine}"), None).unwrap(),
+            format!("channel = \"api\"\n\n[sink]\n{mine}")
+        );
     }
 }

@@ -2,6 +2,9 @@
 
 mod care;
 mod doctor;
+mod homes;
+mod notes;
+mod purge;
 mod snippets;
 
 use std::net::TcpListener;

@@ -6,14 +6,14 @@ use crate::setup::{Moved, Refused};
 use std::ops::Range;
 use toml_edit::{Item, Table};
 
-/// Takes our part out again: handlers of this command, their trust, and what `[otel]` was given. `sources` are the files whose
-/// hooks are ours, as keys of trusted hooks name them, with what went from each.
+/// Takes our part out again: the handlers (event and command) that are ours, their trust, and what `[otel]` was given. `own` and
+/// `others` are the files whose hooks are ours, as keys of trusted hooks name them, with what went from the others.
 ///
 /// # Errors
 /// The file is not TOML.
 pub fn remove(
     text: &str,
-    command: &str,
+    ours: &dyn Fn(&str, &str) -> bool,
     added: &Added,
     others: &[(String, Moved)],
     own: &[String],
@@ -23,7 +23,7 @@ pub fn remove(
     let mut splices = Splices::default();
     let mut moved = Moved::default();
     if let Some(hooks) = root.get("hooks").and_then(Item::as_table) {
-        cut_hooks(text, hooks, command, added, &mut splices, &mut moved);
+        cut_hooks(text, hooks, ours, added, &mut splices, &mut moved);
         let own = own.iter().map(|source| (source.as_str(), &moved));
         let sources: Vec<(&str, &Moved)> = own.chain(others.iter().map(|(s, m)| (s.as_str(), m))).collect();
         if let Some(state) = hooks.get("state").and_then(Item::as_table) {
@@ -72,13 +72,21 @@ pub fn cut_table(text: &str, table: &Table, splices: &mut Splices) {
     splices.cut_lines(text, start..extent.end);
 }
 
-fn cut_hooks(text: &str, hooks: &Table, command: &str, added: &Added, splices: &mut Splices, moved: &mut Moved) {
+fn cut_hooks(
+    text: &str,
+    hooks: &Table,
+    is_ours: &dyn Fn(&str, &str) -> bool,
+    added: &Added,
+    splices: &mut Splices,
+    moved: &mut Moved,
+) {
     for (event, item) in hooks.iter() {
-        let registered = added.events.iter().any(|added| added == event);
-        let Some(groups) = item.as_array_of_tables().filter(|_| registered) else { continue };
+        let Some(groups) = item.as_array_of_tables() else { continue };
         for (g, group) in groups.iter().enumerate() {
             let Some(handlers) = group.get("hooks").and_then(Item::as_array_of_tables) else { continue };
-            let ours = |handler: &Table| handler.get("command").and_then(Item::as_str) == Some(command);
+            let ours = |handler: &Table| {
+                handler.get("command").and_then(Item::as_str).is_some_and(|command| is_ours(event, command))
+            };
             let gone: Vec<usize> = (0..handlers.len()).filter(|h| handlers.get(*h).is_some_and(ours)).collect();
             if gone.is_empty() {
                 continue;
@@ -125,7 +133,7 @@ fn cut_trust(text: &str, state: &Table, sources: &[(&str, &Moved)], ours: bool, 
 }
 
 fn cut_otel(text: &str, otel: &Table, added: &Added, splices: &mut Splices) {
-    let mut gone = 0;
+    let (mut gone, mut remarked) = (0, false);
     for (key, before) in &added.otel {
         let Some((item, span)) = otel.get(key).and_then(|item| Some((item, item.span()?))) else { continue };
         let now = &text[span.clone()];
@@ -135,6 +143,14 @@ fn cut_otel(text: &str, otel: &Table, added: &Added, splices: &mut Splices) {
         match before {
             _ if !ours => {}
             Some(before) => splices.replace(span, before.clone()),
+            // With a remark of the user's the line is one that the user wants; of one that holds the token the remark stays.
+            None if remark(text, span.end) => {
+                remarked = true;
+                if key == "exporter" {
+                    let space = text[span.end..].find('#').unwrap_or_default();
+                    splices.replace(key_start..span.end + space, String::new());
+                }
+            }
             None => {
                 splices.cut_lines(text, key_start..span.end);
                 gone += 1;
@@ -142,7 +158,12 @@ fn cut_otel(text: &str, otel: &Table, added: &Added, splices: &mut Splices) {
         }
     }
     let values = otel.iter().filter(|(_, item)| item.is_value()).count();
-    if gone == values && added.created_otel {
+    if gone == values && added.created_otel && !remarked {
         cut_table(text, otel, splices);
     }
+}
+
+/// Whether a remark follows on the line.
+fn remark(text: &str, at: usize) -> bool {
+    text[at..].trim_start_matches([' ', '\t']).starts_with('#')
 }

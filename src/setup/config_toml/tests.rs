@@ -13,7 +13,8 @@ fn wanted() -> AddToml {
 }
 
 fn take_out(text: &str, added: &Added) -> String {
-    remove(text, COMMAND, added, &[], &["/h/config.toml".to_string()]).unwrap()
+    let ours = |event: &str, command: &str| command == COMMAND && added.events.iter().any(|e| e == event);
+    remove(text, &ours, added, &[], &["/h/config.toml".to_string()]).unwrap()
 }
 
 /// Files as people have them.
