@@ -2,6 +2,7 @@
 
 mod codex;
 mod encrypted;
+mod environment;
 mod ledger;
 mod live;
 mod telemetry;

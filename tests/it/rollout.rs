@@ -2,6 +2,7 @@
 
 mod care;
 mod doctor;
+mod environment;
 mod snippets;
 
 use std::net::TcpListener;

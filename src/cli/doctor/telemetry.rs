@@ -1,13 +1,13 @@
-//! Whether telemetry arrives: where Codex sends it, who listens there, and what in the environment silences it.
+//! Whether telemetry arrives: where Codex sends it, and who listens there.
 
 use super::Checks;
 use super::codex::Seen;
 use super::encrypted::{self, Exporter};
+use super::environment;
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, token};
 use crate::setup::Record;
-use crate::setup::codex::COMPRESSION;
 use std::net::SocketAddr;
 
 const INIT: &str = "codex-tally init";
@@ -23,8 +23,9 @@ pub(super) fn address(context: &Context) -> SocketAddr {
 
 /// All checks of telemetry.
 pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
-    environment(context, checks);
-    let token = match token::read(&context.home) {
+    let read = token::read(&context.home);
+    environment::check(context, seen, read.as_ref().ok().and_then(Option::as_deref), checks);
+    let token = match read {
         Ok(token) => token,
         Err(e) => return checks.fail("token", format!("{e:#}"), "do what it says, then `codex-tally init`"),
     };
@@ -48,22 +49,6 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
             }
         }
         Err(e) => checks.fail("sink", format!("{e:#}"), "try again"),
-    }
-}
-
-fn environment(context: &Context, checks: &mut Checks) {
-    let gzip = COMPRESSION.iter().filter(|name| context.env.text(name).is_some_and(|value| value != "none"));
-    let gzip: Vec<&str> = gzip.copied().collect();
-    let off = context.home.join("off");
-    if !gzip.is_empty() {
-        let next = format!("unset {}: Codex then exports again", gzip.join(" "));
-        checks.fail("environment", format!("{} makes Codex export nothing at all", gzip.join(", ")), next);
-    } else if context.env.text("CODEX_TALLY_OFF").as_deref() == Some("1") {
-        checks.fail("environment", "CODEX_TALLY_OFF=1 switches the hook off", "unset CODEX_TALLY_OFF");
-    } else if off.exists() {
-        checks.fail("environment", format!("{} switches the hook off", off.display()), format!("rm {}", off.display()));
-    } else {
-        checks.ok("environment", "no variable silences hook or telemetry, as far as this shell has them");
     }
 }
 
