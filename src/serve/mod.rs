@@ -33,7 +33,7 @@ mod tls;
 mod writer;
 
 pub use background::{Background, Follow};
-pub use forward::{Costs, Deliver, Delivery, Forward, Parcel};
+pub use forward::{Costs, Deliver, Delivery, Forward, HOPS, Parcel};
 #[cfg(feature = "grpc")]
 pub use grpc::client::send as send_grpc;
 pub use proof::proof;

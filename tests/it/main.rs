@@ -28,6 +28,7 @@ mod house;
 mod journal;
 mod matrix;
 mod observations;
+mod otel_lines;
 mod otlp;
 mod price_update;
 mod prices;

@@ -131,7 +131,7 @@ impl Work {
             return Ok(());
         }
         let body = event::request(&ready, inputs.book().hash(), now);
-        let parcel = Parcel { signal: "logs", content_type: "application/json", gzip: false, body };
+        let parcel = Parcel { signal: "logs", content_type: "application/json", gzip: false, hops: 0, body };
         if self.queue.put(&parcel) {
             self.said.remember(&ready)?;
             let n = ready.len() as u64;
