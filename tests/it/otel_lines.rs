@@ -58,3 +58,22 @@ fn beyond_this_machine_the_lines_have_the_name_of_the_certificate() {
     assert!(said.contains("https://tally.example.com:") && !said.contains("https://0.0.0.0:0/v1"), "{said}");
     assert!(!said.contains("endpoint = \"https://0.0.0.0"), "{said}");
 }
+
+#[test]
+fn help_and_errors_of_usage_are_without_colours_where_none_are_wanted() {
+    let env = TestEnv::new();
+    let shown = |args: &str| {
+        // A terminal that keeps every byte.
+        let line = format!("{} {args}", crate::support::env::TALLY);
+        let mut script = env.command("script");
+        script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
+        Output::of(script).stdout
+    };
+    for args in
+        ["--color never --help", "--color=never sync --help", "--color never nonsense", "nonsense --color never"]
+    {
+        let said = shown(args);
+        assert!(said.len() > 20 && !said.contains('\u{1b}'), "{args}: {said:?}");
+    }
+    assert!(shown("--help").contains('\u{1b}') && shown("--color always nonsense").contains('\u{1b}'));
+}

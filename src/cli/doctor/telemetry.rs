@@ -9,6 +9,7 @@ use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, token};
 use crate::setup::Record;
 use std::net::SocketAddr;
+use std::path::Path;
 
 const INIT: &str = "codex-tally init";
 
@@ -44,7 +45,7 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
             let sent = sent.authorization();
             sink(&listener, address(context), ours, sent.is_some(), checks);
             if ours == Some(true) {
-                header(sent, token.as_deref(), &listener, checks);
+                header(sent, token.as_deref(), &token::path(&context.home), &listener, checks);
                 daemon(context, seen, checks);
             }
         }
@@ -137,7 +138,7 @@ fn sink(listener: &Listener, address: SocketAddr, ours: Option<bool>, sends_toke
 }
 
 /// Whether Codex sends the token that the sink asks for.
-fn header(sent: Option<&str>, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
+fn header(sent: Option<&str>, token: Option<&str>, path: &Path, listener: &Listener, checks: &mut Checks) {
     match (sent, token) {
         (None, _) if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
         // Anybody can claim to be a sink without one.
@@ -150,8 +151,15 @@ fn header(sent: Option<&str>, token: Option<&str>, listener: &Listener, checks: 
             ),
         ),
         (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
-        (None, _) => checks.fail("token", "Codex sends no token, so the sink refuses what comes", INIT),
-        _ => checks.fail("token", "Codex sends another token, so the sink refuses what comes", INIT),
+        (sent, _) => {
+            let which = if sent.is_none() { "no token" } else { "another token" };
+            let next = format!(
+                "{INIT}; if that leaves the exporter as it is, write its header yourself: `authorization`, with `Bearer ` and what {} \
+                 holds",
+                path.display()
+            );
+            checks.fail("token", format!("Codex sends {which}, so the sink refuses what comes"), next);
+        }
     }
 }
 

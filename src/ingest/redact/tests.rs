@@ -1,3 +1,5 @@
+//! Secrets in the forms that people and programs write them in, and everyday text, which stays.
+
 use super::*;
 
 #[test]

@@ -9,7 +9,8 @@ use super::{config, write_config};
 use crate::real_codex::tokens;
 use crate::support::env::Output;
 use crate::support::http::Request;
-use crate::support::{Codex, MockModel, Step};
+use crate::support::{Codex, MockModel, Step, TestEnv};
+use serde_json::Value;
 
 /// A proxy that passes nothing on; what it was asked for, with the authorization.
 fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
@@ -95,4 +96,64 @@ fn doctor_and_codex_agree_on_the_environment() {
     }
     let next = "export NO_PROXY=\"$NO_PROXY,127.0.0.1\"";
     rolled.complains("fail", "environment", "with the sink's token", next, &[("ALL_PROXY", proxy), near]);
+}
+
+/// The checks of `doctor --json` without Codex.
+fn checks(env: &TestEnv, more: &[&str]) -> Vec<Value> {
+    let mut command = env.tally(&["doctor", "--json"]);
+    command.args(more).env("PATH", "/nonexistent");
+    let said = Output::of(command).fails(1).json();
+    assert_eq!(said["verdict"], "fail");
+    said["checks"].as_array().unwrap().clone()
+}
+
+#[track_caller]
+fn check<'a>(checks: &'a [Value], name: &str) -> &'a Value {
+    checks.iter().find(|c| c["check"] == name).unwrap_or_else(|| panic!("no check `{name}`: {checks:#?}"))
+}
+
+#[test]
+fn a_broken_configuration_of_ours_is_a_check_like_others() {
+    let env = TestEnv::new();
+    std::fs::create_dir_all(env.home()).unwrap();
+    std::fs::write(env.home().join("config.toml"), "broken [").unwrap();
+    let found = checks(&env, &[]);
+    assert_eq!(check(&found, "own configuration")["verdict"], "fail");
+    assert!(check(&found, "own configuration")["says"].as_str().unwrap().contains("config.toml"), "{found:#?}");
+    assert_eq!(check(&found, "prices")["verdict"], "ok", "the others are there, too");
+
+    std::fs::remove_dir_all(env.home()).unwrap();
+    std::fs::write(env.home(), "a file").unwrap();
+    let found = checks(&env, &[]);
+    assert_eq!(check(&found, "own configuration")["verdict"], "fail");
+    assert!(check(&found, "home")["says"].as_str().unwrap().contains("is not a folder"), "{found:#?}");
+}
+
+#[test]
+fn advice_leads_out() {
+    let env = TestEnv::new();
+    let found = checks(&env, &["--codex-home", "/nonexistent"]);
+    let configuration = check(&found, "configuration");
+    assert!(configuration["says"].as_str().unwrap().contains("no folder /nonexistent"), "{configuration}");
+    assert!(configuration["next"].as_str().unwrap().contains("--codex-home"), "{configuration}");
+}
+
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn an_exporter_that_init_does_not_edit_gets_its_header_by_hand() {
+    let rolled = Rolled::with(&MockModel::start(Vec::new()));
+    let good = config(&rolled.env);
+    let line = good.lines().find(|line| line.starts_with("exporter = {")).unwrap();
+    let port = rolled.server.as_ref().unwrap().port();
+    let dotted = format!(
+        "exporter.\"otlp-http\".endpoint = \"http://127.0.0.1:{port}/v1/logs\"\nexporter.\"otlp-http\".protocol = \"binary\""
+    );
+    write_config(&rolled.env, &good.replace(line, &dotted));
+    let path = rolled.env.home().join("token");
+    rolled.complains("fail", "token", "no token", &format!("what {} holds", path.display()), &[]);
+    // As it says.
+    let token = std::fs::read_to_string(path).unwrap();
+    let header = format!("{dotted}\nexporter.\"otlp-http\".headers.authorization = \"Bearer {}\"", token.trim());
+    write_config(&rolled.env, &good.replace(line, &header));
+    assert_eq!(check(rolled.doctor(&[], &[]).1["checks"].as_array().unwrap(), "token")["verdict"], "ok");
 }
