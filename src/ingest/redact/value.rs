@@ -95,7 +95,7 @@ pub(super) fn quoted(text: &str, mark: &str) -> usize {
         let end = at + found;
         let run = end - near[..end].trim_end_matches('\\').len();
         // A mark in the text has more backslashes than those around it, or an odd number where those have none.
-        let closes = if slashes > 0 { run <= slashes } else { run == 0 || quote == "\"" && run % 2 == 0 };
+        let closes = if slashes > 0 { run <= slashes } else { run == 0 || quote == "\"" && run.is_multiple_of(2) };
         let behind = &near[end + 1..];
         let joined = slashes == 0
             && (behind.starts_with(['"', '\''])

@@ -11,7 +11,7 @@ mod event;
 mod queue;
 
 pub use costs::Costs;
-pub(super) use costs::{Noting, Touched};
+pub(super) use costs::Touched;
 pub(super) use queue::Queue;
 
 use super::report::{Reporter, Warning};
