@@ -55,6 +55,18 @@ impl Context {
         Ok(Context { config, ..self.clone() })
     }
 
+    /// The same where the configuration cannot be read: without it.
+    pub fn unconfigured(global: &Global) -> anyhow::Result<Self> {
+        let env = Env::from_process();
+        let home = config::home(global.home.as_deref(), &env).context("no home folder is known")?;
+        let isolated = Self::isolated(&home);
+        let asked_config = global.config.clone().or_else(|| env.path("CODEX_TALLY_CONFIG"));
+        let config_path = asked_config.clone().unwrap_or_else(|| isolated.config_path.clone());
+        let db = config::database(global.db.as_deref(), &env, &isolated.config, &home)
+            .unwrap_or_else(|_| isolated.db.clone());
+        Ok(Context { env, asked_config, config_path, db, teams: global.teams.clone(), ..isolated })
+    }
+
     /// A home of its own that knows of no other Codex than what it is told of.
     pub fn isolated(home: &Path) -> Self {
         let env = Env::from_process().only(&["USER", "LOGNAME"]);

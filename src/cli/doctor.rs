@@ -2,6 +2,7 @@
 
 mod codex;
 mod encrypted;
+mod environment;
 mod ledger;
 mod live;
 mod telemetry;
@@ -80,8 +81,22 @@ impl Checks {
     }
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
+/// `else_with` gives what there is to go by where the configuration cannot be read.
+pub(super) fn run(
+    context: anyhow::Result<Context>,
+    else_with: impl FnOnce() -> anyhow::Result<Context>,
+    args: &Args,
+) -> anyhow::Result<ExitCode> {
     let mut checks = Checks::default();
+    let context = match context {
+        Ok(context) => context,
+        Err(e) => {
+            let says = format!("{e:#}; every command stops here, and what follows is checked without it");
+            checks.fail("own configuration", says, "repair what it names, or move it away");
+            else_with()?
+        }
+    };
+    let context = &context;
     let seen = codex::check(context, args, &mut checks);
     telemetry::check(context, &seen, &mut checks);
     ledger::check(context, &mut checks);

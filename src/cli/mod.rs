@@ -44,7 +44,7 @@ mod whose;
 
 pub use hook::run as hook;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use context::Context;
 use paint::Colour;
 use std::path::PathBuf;
@@ -147,7 +147,8 @@ pub fn run() -> ExitCode {
     // Everything this program writes is private to its user.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     limits::survive_large_files();
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::command().color(paint::of_help(std::env::args_os())).try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) => {
             sockets::give_up_inherited();
@@ -184,7 +185,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Purge(args) => purge::run(&context()?, &args),
         Command::Init(args) => init::run(&context()?, cli.global.home.is_some(), &args),
         Command::Uninstall(args) => uninstall::run(&context()?, &args),
-        Command::Doctor(args) => doctor::run(&context()?, &args),
+        Command::Doctor(args) => doctor::run(context(), || Context::unconfigured(&cli.global), &args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -56,6 +56,11 @@ pub(super) fn text(text: &str) -> anyhow::Result<()> {
     if is_coloured(io::stdout().is_terminal()) { data(paint(text).as_bytes()) } else { data(text.as_bytes()) }
 }
 
+/// Whether stdout is a terminal: a person reads it, and nothing keeps it.
+pub(super) fn is_read() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Writes data to stdout.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Colour for people: headings and totals stand out, and so does what must be known of a figure.
 
-use clap::ValueEnum;
+use clap::{ColorChoice, ValueEnum};
+use std::ffi::OsString;
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -12,6 +13,18 @@ pub(super) enum Colour {
     Always,
     /// Never
     Never,
+}
+
+/// What was said of colours, for help and errors of usage: these are written before all options are known.
+pub(super) fn of_help(args: impl Iterator<Item = OsString>) -> ColorChoice {
+    let args: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
+    let joined = args.iter().rev().find_map(|arg| arg.to_str()?.strip_prefix("--color="));
+    let apart = || args.iter().skip_while(|arg| *arg != "--color").nth(1)?.to_str();
+    match joined.or_else(apart) {
+        Some("never") => ColorChoice::Never,
+        Some("always") => ColorChoice::Always,
+        _ => ColorChoice::Auto,
+    }
 }
 
 const BOLD: &str = "\x1b[1m";

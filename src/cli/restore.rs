@@ -18,7 +18,8 @@ use std::process::ExitCode;
   codex-tally restore ~/backups/tally-2026-11-21 --replace
 
 The backup is checked first. What it replaces is kept beside it, as *.before-restore-TIME. Stop the sink before. Spool, journal and
-transcripts stay as they are; `codex-tally sync` then reads on in them, and nothing counts twice.")]
+transcripts stay as they are; `codex-tally sync` then reads on in them, and nothing counts twice. What `purge` took away from the store
+that is replaced stays away.")]
 pub(super) struct Args {
     /// A folder that `backup` wrote
     #[arg(value_name = "DIR")]
@@ -65,7 +66,7 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         }
         false => e.context(format!("cannot restore {shown}; it is as it was")),
     })?;
-    if let Some(kept) = kept {
+    if let Some(kept) = &kept {
         out::talk(&format!("what the store held before is in {}", kept.display()));
     }
     for (to, bytes) in files {
@@ -76,7 +77,23 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
         write_file(&to, &bytes)?;
     }
     // Brings an older one up to date.
-    drop(context.open()?);
+    let mut restored = context.open()?;
+    if let Some(kept) = &kept {
+        // What `purge` took away is gone for ever, whatever is restored.
+        let gone = restored.take_away_as(kept).and_then(|gone| match gone {
+            0 => Ok(0),
+            gone => restored.scrub().map(|_| gone),
+        });
+        match gone {
+            Ok(0) => {}
+            Ok(gone) => out::talk(&format!("{} texts that were purged since the backup stay away", thousands(gone))),
+            Err(e) => out::talk(&format!(
+                "warning: what was purged could not be read from {} and may come back; purge again: {e:#}",
+                kept.display()
+            )),
+        }
+    }
+    drop(restored);
     let (observations, seals) = (thousands(copied.observations), copied.seals);
     out::talk(&format!("{observations} observations and {seals} sealed months restored, as of {}", manifest.made));
     out::talk("next: `codex-tally ledger verify`, then `codex-tally sync` for what came since");

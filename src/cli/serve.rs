@@ -28,14 +28,17 @@ pub(super) const GRPC: &str = if cfg!(feature = "grpc") { "127.0.0.1:4317" } els
 
 /// Receive Codex's telemetry: OTLP logs over HTTP on 127.0.0.1:4318 and over gRPC on 127.0.0.1:4317
 #[derive(Debug, Default, clap::Args)]
-#[command(after_help = "Prints the [otel] lines for Codex's config.toml on stdout, then runs until Ctrl-C or SIGTERM.
+#[command(
+    after_help = "Prints the [otel] lines for Codex's config.toml on stdout (the token itself only on a terminal), then runs until Ctrl-C or
+SIGTERM.
 
 Examples:
   codex-tally serve
   codex-tally serve --grpc none
   codex-tally serve --http 127.0.0.1:14318 --grpc 127.0.0.1:14317 --auth none
   codex-tally serve --forward https://otel.example.com
-  codex-tally serve --http 0.0.0.0:4318 --grpc none --tls-cert tally.pem --tls-key tally.key --allow-host tally.example.com")]
+  codex-tally serve --http 0.0.0.0:4318 --grpc none --tls-cert tally.pem --tls-key tally.key --allow-host tally.example.com"
+)]
 pub(super) struct Args {
     /// Where to listen for OTLP/HTTP [default: `http` of `[sink]` in the configuration, else 127.0.0.1:4318]
     #[arg(long, value_name = "ADDR")]
@@ -118,19 +121,22 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         AuthArg::Token => Some(token::read_or_make(&context.home)?),
         AuthArg::None => None,
     };
-    let scheme = if doors.encrypted { "https" } else { "http" };
-    // A service manager keeps what is printed in its log, which others may read: the token has no place there.
-    if !inherited.any() {
-        out::data(otel_lines(scheme, address, grpc, token.as_deref()).as_bytes())?;
-    }
+    let own: Vec<SocketAddr> = std::iter::once(address).chain(grpc).collect();
+    let forward = forward(context, args.forward.as_deref(), &own)?;
+    let lines = doors.otel_lines(context, address, grpc, token.as_deref());
+    let scheme = doors.scheme();
     let also = grpc.map(|grpc| format!(" and on {scheme}://{grpc} (OTLP/gRPC)")).unwrap_or_default();
-    let ready = || out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
+    let ready = || {
+        // Who does not read them finds them in the documentation. The log of a service manager is no place for them.
+        let _ = inherited.any() || out::data(lines.as_bytes()).is_ok();
+        out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
+    };
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
         credentials: credentials(context),
         allowed_hosts: doors.hosts,
         background: Some(Background { home: context.home.clone(), open, follow }),
-        forward: forward(context, args.forward.as_deref())?,
+        forward,
         #[cfg(feature = "tls")]
         tls: doors.tls,
         users,
@@ -170,6 +176,36 @@ impl Doors {
             hosts: args.allow_host.iter().chain(&said.allow_hosts).cloned().collect(),
             cleartext: args.allow_cleartext || said.allow_cleartext,
         })
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.encrypted { "https" } else { "http" }
+    }
+
+    /// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers. The token itself
+    /// only where a person reads them: what a service or a build prints is kept in logs that others read.
+    fn otel_lines(&self, context: &Context, http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
+        // By the name that is in the certificate, where there is one.
+        let name = self.hosts.first().filter(|_| !http.ip().is_loopback());
+        let at = |address: SocketAddr| match name {
+            Some(name) => format!("{}://{name}:{}", self.scheme(), address.port()),
+            None => format!("{}://{address}", self.scheme()),
+        };
+        let hidden = token.is_some() && !out::is_read();
+        let token = if hidden { Some("<token>") } else { token };
+        let headers =
+            token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
+        let exporter = setup::Otel::of_sink(http, token).value().replacen(&format!("http://{http}"), &at(http), 1);
+        let other = grpc.map(|grpc| {
+            format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"{}\"{headers} }} }}\n", at(grpc))
+        });
+        let where_it_is = format!("# <token> is what {} holds\n", token::path(&context.home).display());
+        format!(
+            "# for ~/.codex/config.toml\n{}[otel]\nexporter = {exporter}\n{}trace_exporter = \"none\"\n\
+             metrics_exporter = \"none\"\nlog_user_prompt = false\n",
+            if hidden { where_it_is } else { String::new() },
+            other.unwrap_or_default()
+        )
     }
 
     /// Beyond this machine tokens and usage must not be read on the way, nor may anybody send.
@@ -262,19 +298,5 @@ fn summary(s: &Stats) -> String {
         thousands(s.rejected),
         thousands(s.refused + s.unauthorized),
         thousands(s.followed),
-    )
-}
-
-/// The exact lines for Codex's config.toml. Traces and metrics would be large copies of the same numbers.
-fn otel_lines(scheme: &str, http: SocketAddr, grpc: Option<SocketAddr>, token: Option<&str>) -> String {
-    let headers = token.map(|t| format!(", headers = {{ \"authorization\" = \"Bearer {t}\" }}")).unwrap_or_default();
-    let exporter = setup::Otel::of_sink(http, token).value().replacen("http://", &format!("{scheme}://"), 1);
-    let other = grpc.map(|grpc| {
-        format!("# or over gRPC: exporter = {{ otlp-grpc = {{ endpoint = \"{scheme}://{grpc}\"{headers} }} }}\n")
-    });
-    format!(
-        "# for ~/.codex/config.toml\n[otel]\nexporter = {exporter}\n{}trace_exporter = \"none\"\nmetrics_exporter = \"none\"\n\
-         log_user_prompt = false\n",
-        other.unwrap_or_default()
     )
 }

@@ -14,7 +14,7 @@ pub struct Variable {
 }
 
 /// All variables, as the documentation lists them.
-pub const VARIABLES: [Variable; 24] = [
+pub const VARIABLES: [Variable; 37] = [
     Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
     Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
     Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
@@ -44,6 +44,19 @@ pub const VARIABLES: [Variable; 24] = [
     Variable { name: "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", what: "the same for logs" },
     Variable { name: "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", what: "the same for metrics" },
     Variable { name: "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", what: "the same for traces" },
+    Variable { name: "OTEL_EXPORTER_OTLP_HEADERS", what: "`doctor`: its headers are stronger than the sink's token" },
+    Variable { name: "OTEL_EXPORTER_OTLP_LOGS_HEADERS", what: "the same for logs" },
+    Variable { name: "OTEL_EXPORTER_OTLP_TIMEOUT", what: "`doctor`: milliseconds, too few of which lose telemetry" },
+    Variable { name: "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", what: "the same for logs" },
+    Variable { name: "OTEL_BLRP_MAX_QUEUE_SIZE", what: "`doctor`: a queue of too few records loses the others" },
+    Variable { name: "HTTP_PROXY", what: "`doctor`: Codex asks it for the sink, too" },
+    Variable { name: "http_proxy", what: "the same" },
+    Variable { name: "HTTPS_PROXY", what: "the same for a sink that speaks TLS" },
+    Variable { name: "https_proxy", what: "the same" },
+    Variable { name: "ALL_PROXY", what: "the same for both" },
+    Variable { name: "all_proxy", what: "the same" },
+    Variable { name: "NO_PROXY", what: "must have the sink's address if there is a proxy" },
+    Variable { name: "no_proxy", what: "the same, where NO_PROXY is not set" },
     Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },
 ];
 
@@ -84,6 +97,11 @@ impl Env {
     pub fn text(&self, name: &str) -> Option<String> {
         debug_assert!(VARIABLES.iter().any(|v| v.name == name), "{name} is not in the list of variables");
         self.0.get(name).and_then(|v| v.to_str()).filter(|v| !v.is_empty()).map(str::to_string)
+    }
+
+    /// Whether a variable is set, if only to nothing.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// A variable as a path; an empty one counts as not set.

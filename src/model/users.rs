@@ -91,9 +91,34 @@ impl Users {
     }
 }
 
-/// Whether an attribute is about a person.
+/// Names of persons, without signs between their words.
+const PERSONS: [&str; 14] = [
+    "user",
+    "enduser",
+    "username",
+    "userid",
+    "userlogin",
+    "useremail",
+    "usermail",
+    "owner",
+    "ownername",
+    "owneremail",
+    "login",
+    "email",
+    "author",
+    "developer",
+];
+
+/// Whether an attribute is about a person: `user.*`, `user_name`, `userId`, `owner`, `process.owner`.
 fn names_user(name: &str) -> bool {
-    ["user", "enduser"].iter().any(|of| name == *of || name.strip_prefix(of).is_some_and(|rest| rest.starts_with('.')))
+    let of_person = |name: &str| {
+        let plain = name.chars().filter(|c| !matches!(c, '_' | '-' | '.'));
+        let plain = plain.map(|c| c.to_ascii_lowercase()).collect::<String>();
+        PERSONS.contains(&plain.as_str())
+    };
+    let first = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let last = name.rsplit('.').next().unwrap_or_default();
+    ["user", "enduser"].contains(&first.as_str()) || of_person(name) || of_person(last)
 }
 
 /// Whether a text is an e-mail address, and not a version or a digest behind an `@`.
@@ -132,14 +157,27 @@ mod tests {
     #[test]
     fn attributes_of_users_are_told_from_others() {
         let users = Users::Off;
-        for of_user in ["user", "user.email", "user.name", "enduser.id"] {
+        for of_user in [
+            "user",
+            "user.email",
+            "user.name",
+            "enduser.id",
+            "username",
+            "user_name",
+            "userId",
+            "USER_ID",
+            "owner",
+            "process.owner",
+            "git.author",
+            "login",
+        ] {
             assert_eq!(users.attribute(of_user, "x"), None, "{of_user}");
         }
         assert_eq!(users.attribute("contact", "ann@acme.com"), None);
         for value in ["tool@1.2.3", "repo@sha256:0a1b", "git@host.example:a/b", "@scope", "a@b"] {
             assert_eq!(users.attribute("x", value).as_deref(), Some(value));
         }
-        for other in ["team.id", "username_policy", "users"] {
+        for other in ["team.id", "username_policy", "users", "owners", "ownership", "team.owner_kind"] {
             assert_eq!(users.attribute(other, "x").as_deref(), Some("x"), "{other}");
         }
     }

@@ -4,7 +4,7 @@ use super::Answer;
 use super::web::is_loopback;
 use anyhow::{Context as _, bail};
 use reqwest::blocking::Client;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url, tls};
 use std::collections::BTreeMap;
@@ -70,12 +70,18 @@ impl Receiver {
         Ok(Receiver { base, shown, client: builder.build()? })
     }
 
-    /// Sends one request to `/v1/` of this signal.
-    pub fn send(&self, signal: &str, content_type: &'static str, gzip: bool, body: Vec<u8>) -> Answer {
+    /// Sends one request to `/v1/` of this signal, with more headers.
+    pub fn send(
+        &self,
+        signal: &str,
+        content_type: &'static str,
+        more: &[(&'static str, String)],
+        body: Vec<u8>,
+    ) -> Answer {
         let url = format!("{}/v1/{signal}", self.base.as_str().trim_end_matches('/'));
         let mut request = self.client.post(&url).header(CONTENT_TYPE, content_type);
-        if gzip {
-            request = request.header(CONTENT_ENCODING, "gzip");
+        for (name, value) in more {
+            request = request.header(*name, value);
         }
         let response = match request.body(body).send() {
             Ok(response) => response,

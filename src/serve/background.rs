@@ -1,7 +1,7 @@
 //! What the sink does besides answering, on a thread with a connection of its own: it applies the journal once the store can be
 //! written again, reads on in spool and transcripts, and does what the store puts off. Its transactions are short, and it takes turns with the writer.
 
-use super::forward::{Noting, Touched};
+use super::forward::Touched;
 use super::report::{Reporter, Warning};
 use super::writer::Turn;
 use crate::collect::{Follower, Keeping};
@@ -70,11 +70,7 @@ impl Background {
         reporter: Arc<Reporter>,
     ) -> anyhow::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
-        let store: Box<dyn Store> = match touched {
-            Some(touched) => Box::new(Noting { store: Box::new(self.open.later()), touched }),
-            None => Box::new(self.open.later()),
-        };
-        let store = Polite { store, turn, stop: Arc::clone(&stop) };
+        let store = Polite { store: Box::new(self.open.later()), touched, turn, stop: Arc::clone(&stop) };
         let home = self.home.clone();
         let follower = self.follow.map(|f| Follower::new(self.home, f.codex_homes, f.keeping));
         let mut work = Work { home, store, follower, reporter, busy: 0 };
@@ -145,6 +141,8 @@ impl Work {
 /// A store that lets the writer go first, and ends what is going on when the sink stops.
 struct Polite {
     store: Box<dyn Store>,
+    /// Where threads with news are noted.
+    touched: Option<Touched>,
     turn: Turn,
     stop: Arc<AtomicBool>,
 }
@@ -162,6 +160,9 @@ impl Polite {
         let began = Instant::now();
         let appended = self.store.append(batch);
         drop(turn);
+        if let (Some(touched), Ok(appended)) = (&self.touched, &appended) {
+            touched.note(*appended, &batch.observations);
+        }
         // Whoever waits, here or in another process, is next.
         std::thread::sleep(began.elapsed().min(MANNERS));
         appended

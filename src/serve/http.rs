@@ -3,7 +3,7 @@
 use super::guard::Caller;
 use super::intake::{self, Message, Signal};
 use super::refusal::Refusal;
-use super::{Auth, Sink, body, proof};
+use super::{Auth, HOPS, Sink, body, proof};
 use crate::ingest::otlp::{self, Encoding};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
@@ -65,19 +65,20 @@ async fn serve(
     let unknown = "the content type must be application/x-protobuf or application/json";
     let encoding = encoding.ok_or_else(|| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unknown))?;
     let gzip = body::is_gzip(&head.headers)?;
+    let hops = head.headers.get(HOPS).and_then(|hops| hops.to_str().ok()?.parse().ok()).unwrap_or(0);
     if signal != Signal::Logs {
         // Nothing of these is kept; they are taken because an exporter that is refused tells its user nothing useful.
         let keep = sink.forward.is_some();
         let bytes = body::read(body, &sink.options, keep).await?;
         if keep {
-            intake::pass_on(sink, signal, encoding, gzip, Bytes::from(bytes)).await;
+            intake::pass_on(sink, signal, (encoding, gzip, hops), Bytes::from(bytes)).await;
         }
         return Ok((signal, otlp::success(encoding)));
     }
     let announced = body.size_hint().upper().map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let room = body::reserve(sink, announced.unwrap_or(sink.options.max_wire_bytes), gzip).await?;
     let bytes = Bytes::from(body::read(body, &sink.options, true).await?);
-    let message = Message { bytes, encoding, gzip, room };
+    let message = Message { bytes, encoding, gzip, hops, room };
     Ok((signal, intake::take_logs(sink, message, intake::client(sink, &head.headers, caller)).await?))
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Message {
     pub(super) encoding: Encoding,
     /// Whether it is still to be inflated.
     pub(super) gzip: bool,
+    /// How many sinks have passed it on.
+    pub(super) hops: u8,
     /// The room in memory that it takes until it is decoded.
     pub(super) room: OwnedSemaphorePermit,
 }
@@ -62,7 +64,7 @@ pub(super) fn client(sink: &Sink, headers: &HeaderMap, caller: Caller) -> Client
 
 /// Decodes logs and stores them. Returns the answer once they are on disk.
 pub(super) async fn take_logs(sink: &Sink, message: Message, client: ClientHeaders) -> Result<Vec<u8>, Refusal> {
-    let Message { bytes, encoding, gzip, room } = message;
+    let Message { bytes, encoding, gzip, hops, room } = message;
     let onward = sink.forward.as_ref().map(|_| bytes.clone());
     let Decoded { observations, rejected, rejected_why, counters } =
         decode(sink, bytes, gzip, encoding, client).await?;
@@ -77,13 +79,13 @@ pub(super) async fn take_logs(sink: &Sink, message: Message, client: ClientHeade
         return Err(refusal.with(RETRY_AFTER, "5"));
     }
     if let Some(body) = onward {
-        pass_on(sink, Signal::Logs, encoding, gzip, body).await;
+        pass_on(sink, Signal::Logs, (encoding, gzip, hops), body).await;
     }
     Ok(otlp::logs_response(encoding, rejected, rejected_why.as_deref()))
 }
 
 /// Puts a request into the queue of what is passed on. That it could not be is told, and no reason to refuse it.
-pub(super) async fn pass_on(sink: &Sink, signal: Signal, encoding: Encoding, gzip: bool, body: Bytes) {
+pub(super) async fn pass_on(sink: &Sink, signal: Signal, (encoding, gzip, hops): (Encoding, bool, u8), body: Bytes) {
     let Some(queue) = sink.forward.clone() else { return };
     let signal = match signal {
         Signal::Logs => "logs",
@@ -94,7 +96,7 @@ pub(super) async fn pass_on(sink: &Sink, signal: Signal, encoding: Encoding, gzi
         Encoding::Json => "application/json",
         Encoding::Protobuf => "application/x-protobuf",
     };
-    let parcel = Parcel { signal, content_type, gzip, body: body.into() };
+    let parcel = Parcel { signal, content_type, gzip, hops, body: body.into() };
     // A disk that is slow must not hold up other requests.
     let _ = tokio::task::spawn_blocking(move || queue.put(&parcel)).await;
 }

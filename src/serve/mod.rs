@@ -33,7 +33,7 @@ mod tls;
 mod writer;
 
 pub use background::{Background, Follow};
-pub use forward::{Costs, Deliver, Delivery, Forward, Parcel};
+pub use forward::{Costs, Deliver, Delivery, Forward, HOPS, Parcel};
 #[cfg(feature = "grpc")]
 pub use grpc::client::send as send_grpc;
 pub use proof::proof;
@@ -281,11 +281,7 @@ fn run<F: Future<Output = ()>>(
         .context("the sink's runtime cannot be started")?;
     let reporter = Arc::new(Reporter::new(events, options.warning_interval));
     let touched = options.forward.as_ref().and_then(|f| f.costs.as_ref()).map(|_| forward::Touched::default());
-    let store: Box<dyn Store> = match &touched {
-        Some(touched) => Box::new(forward::Noting { store, touched: touched.clone() }),
-        None => store,
-    };
-    let (writer, thread) = Writer::start(store, options.home(), Arc::clone(&reporter))?;
+    let (writer, thread) = Writer::start(store, touched.clone(), options.home(), Arc::clone(&reporter))?;
     let background = options
         .background
         .clone()

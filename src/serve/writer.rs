@@ -1,6 +1,7 @@
 //! The thread that owns the store. All requests that wait are committed together, then all are answered. While the store
 //! cannot be written, the journal takes them.
 
+use super::forward::Touched;
 use super::report::{Reporter, Warning};
 use crate::model::Observation;
 use crate::store::journal::{self, Journal};
@@ -57,6 +58,7 @@ impl Writer {
     /// journal takes what the store does not.
     pub(super) fn start(
         store: Box<dyn Store>,
+        touched: Option<Touched>,
         home: Option<PathBuf>,
         reporter: Arc<Reporter>,
     ) -> anyhow::Result<(Self, JoinHandle<anyhow::Result<()>>)> {
@@ -65,7 +67,7 @@ impl Writer {
         let turn = Turn::default();
         let journal = home.map(|home| (Journal::new(&home), home));
         let (counted, turns) = (Arc::clone(&counters), Arc::clone(&turn));
-        let worker = Worker { store, journal, rest: None, reporter, counters: counted, turn: turns };
+        let worker = Worker { store, touched, journal, rest: None, reporter, counters: counted, turn: turns };
         let thread = std::thread::Builder::new()
             .name("sink-writer".to_string())
             .spawn(move || worker.run(messages))
@@ -109,6 +111,8 @@ fn add(counters: &Mutex<BTreeMap<String, u64>>, more: BTreeMap<String, u64>) {
 
 struct Worker {
     store: Box<dyn Store>,
+    /// Where threads with news are noted.
+    touched: Option<Touched>,
     /// The journal and the home it belongs to.
     journal: Option<(Journal, PathBuf)>,
     /// Why and until when the store is not tried.
@@ -257,6 +261,9 @@ impl Worker {
         drop(turn);
         match appended {
             Ok(appended) => {
+                if let Some(touched) = &self.touched {
+                    touched.note(appended, &batch.observations);
+                }
                 self.reporter.committed(appended);
                 Ok(())
             }

@@ -196,3 +196,53 @@ fn costs_and_owners_are_added() {
     assert!(server.stop().success());
     assert_eq!(receiver.bodies().len(), before);
 }
+
+/// One log record that this sink has not seen.
+const RECORD: &[u8] = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attributes":[{"key":"event.name","value":{"stringValue":"codex.x"}}]}]}]}]}"#;
+
+#[test]
+fn a_sink_does_not_pass_on_to_itself() {
+    let env = TestEnv::new();
+    let port = listener().local_addr().unwrap().port();
+    for (http, url) in [
+        (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")),
+        (format!("127.0.0.1:{port}"), format!("http://localhost:{port}/base")),
+        (format!("0.0.0.0:{port}"), format!("http://127.0.0.1:{port}/")),
+    ] {
+        let args = ["serve", "--http", &http, "--grpc", "none", "--allow-cleartext", "--forward", &url];
+        let said = env.run(&args).fails(1);
+        assert!(said.stderr.contains("is this sink itself") && said.stdout.is_empty(), "{url}: {said}");
+    }
+    // Another port of this machine is another's.
+    let other = listener().local_addr().unwrap().port();
+    let server = env.serve(&["--forward", &format!("http://127.0.0.1:{other}")]);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn in_a_ring_of_sinks_a_request_goes_round_no_more_than_a_few_times() {
+    let (one, two) = (TestEnv::new(), TestEnv::new());
+    let ports = [listener(), listener()].map(|listener| listener.local_addr().unwrap().port());
+    let serve = |env: &TestEnv, port: u16, to: u16| {
+        let more = ["--grpc", "none", "--auth", "none", "--no-follow", "--forward", &format!("http://127.0.0.1:{to}")];
+        env.serve_on(port, &more)
+    };
+    let (first, second) = (serve(&one, ports[0], ports[1]), serve(&two, ports[1], ports[0]));
+    let headers = [("content-type", "application/json")];
+    let address = SocketAddr::from(([127, 0, 0, 1], ports[0]));
+    assert_eq!(call(address, "POST", "/v1/logs", &headers, RECORD).status, 200);
+    eventually("it is told", || first.stderr().contains("do sinks pass on to each other in a ring?"));
+    eventually("nothing waits", || waiting(&one) + waiting(&two) == 0);
+    let said = [first, second].map(|server| {
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap(),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
+        eventually("it has ended", || server.stderr().contains("stopped: "));
+        server.stderr()
+    });
+    assert!(said[0].contains("stopped: 3 requests") && said[0].contains("2 requests passed on"), "{}", said[0]);
+    assert!(said[1].contains("stopped: 2 requests") && said[1].contains("2 requests passed on"), "{}", said[1]);
+    assert!(said[0].contains("1 given up"), "{}", said[0]);
+}

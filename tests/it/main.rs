@@ -29,6 +29,7 @@ mod journal;
 mod late;
 mod matrix;
 mod observations;
+mod otel_lines;
 mod otlp;
 mod price_update;
 mod prices;

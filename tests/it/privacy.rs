@@ -334,3 +334,36 @@ fn contents_of_real_transcripts_are_taken_once() {
         assert_eq!(shown.matches(text).count(), 1, "{text}: {shown}");
     }
 }
+
+#[test]
+fn what_is_purged_stays_away_when_an_older_backup_is_restored() {
+    let env = configured(&format!("channel = \"api\"\n[capture]\nprompts = \"full\"\ntools = \"full\"\n{FOR_EVER}"));
+    place(&env, 1);
+    let backup = |name: &str| env.root().join(name).display().to_string();
+    let _ = env.run(&["backup", &backup("with")]).ok();
+    place(&env, 2);
+    let _ = env.run(&["sync"]).ok();
+    let before = report(&env);
+    let _ = env.run(&["purge", "--all"]).ok();
+    place(&env, 3);
+    let said = env.run(&["restore", &backup("with"), "--replace"]).ok();
+    assert!(said.stderr.contains("5 texts that were purged since the backup stay away"), "{said}");
+    let store = || {
+        let whole = |text: &String| !holding(&env.home(), text).is_empty();
+        [1, 2, 3].map(|n| {
+            ["PROMPT", "COMMAND", "PATCH", "OUTPUT"]
+                .map(|what| format!("TEXT{what}{n}"))
+                .iter()
+                .filter(|t| whole(t))
+                .count()
+        })
+    };
+    assert_eq!(store(), [0, 0, 0], "of the backup, and of what it never had");
+    let _ = env.run(&["ledger", "verify"]).ok();
+    let _ = env.run(&["sync"]).ok();
+    assert_eq!(store(), [0, 0, 4], "what was never purged is read");
+    assert!(content(&env, 3).contains("TEXTPROMPT3") && !content(&env, 2).contains("TEXTPROMPT2"));
+    std::fs::remove_file(Transcript::new(3).path(&env)).unwrap();
+    assert_eq!(report(&env)[2]["responses"], before[2]["responses"]);
+    let _ = env.run(&["ledger", "verify"]).ok();
+}

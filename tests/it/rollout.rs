@@ -2,6 +2,7 @@
 
 mod care;
 mod doctor;
+mod environment;
 mod homes;
 mod notes;
 mod purge;

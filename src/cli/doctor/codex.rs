@@ -49,6 +49,15 @@ pub(super) fn check(context: &Context, args: &Args, checks: &mut Checks) -> Seen
 fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> anyhow::Result<()> {
     let home = args.codex_home.clone().or_else(|| config::codex_home(&context.env));
     let home = home.context("no CODEX_HOME is known; give one with --codex-home DIR")?;
+    if !home.is_dir() {
+        let shown = home.display();
+        checks.fail(
+            "configuration",
+            format!("there is no folder {shown}, so Codex keeps nothing there"),
+            "start `codex` once, or name its folder with --codex-home DIR",
+        );
+        return Ok(());
+    }
     let program = match trust::codex(context, args.codex.as_deref()) {
         Ok(program) => program,
         Err(e) => {

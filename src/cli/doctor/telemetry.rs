@@ -1,14 +1,15 @@
-//! Whether telemetry arrives: where Codex sends it, who listens there, and what in the environment silences it.
+//! Whether telemetry arrives: where Codex sends it, and who listens there.
 
 use super::Checks;
 use super::codex::Seen;
 use super::encrypted::{self, Exporter};
+use super::environment;
 use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, service, token};
 use crate::setup::Record;
-use crate::setup::codex::COMPRESSION;
 use std::net::SocketAddr;
+use std::path::Path;
 
 const INIT: &str = "codex-tally init";
 
@@ -23,8 +24,9 @@ pub(super) fn address(context: &Context) -> SocketAddr {
 
 /// All checks of telemetry.
 pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
-    environment(context, checks);
-    let token = match token::read(&context.home) {
+    let read = token::read(&context.home);
+    environment::check(context, seen, read.as_ref().ok().and_then(Option::as_deref), checks);
+    let token = match read {
         Ok(token) => token,
         Err(e) => return checks.fail("token", format!("{e:#}"), "do what it says, then `codex-tally init`"),
     };
@@ -44,27 +46,11 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
             let start = service::start_again(context).unwrap_or("codex-tally serve");
             sink(&listener, (address(context), start), ours, sent.is_some(), checks);
             if ours == Some(true) {
-                header(sent, token.as_deref(), &listener, checks);
+                header(sent, token.as_deref(), &token::path(&context.home), &listener, checks);
                 daemon(context, seen, checks);
             }
         }
         Err(e) => checks.fail("sink", format!("{e:#}"), "try again"),
-    }
-}
-
-fn environment(context: &Context, checks: &mut Checks) {
-    let gzip = COMPRESSION.iter().filter(|name| context.env.text(name).is_some_and(|value| value != "none"));
-    let gzip: Vec<&str> = gzip.copied().collect();
-    let off = context.home.join("off");
-    if !gzip.is_empty() {
-        let next = format!("unset {}: Codex then exports again", gzip.join(" "));
-        checks.fail("environment", format!("{} makes Codex export nothing at all", gzip.join(", ")), next);
-    } else if context.env.text("CODEX_TALLY_OFF").as_deref() == Some("1") {
-        checks.fail("environment", "CODEX_TALLY_OFF=1 switches the hook off", "unset CODEX_TALLY_OFF");
-    } else if off.exists() {
-        checks.fail("environment", format!("{} switches the hook off", off.display()), format!("rm {}", off.display()));
-    } else {
-        checks.ok("environment", "no variable silences hook or telemetry, as far as this shell has them");
     }
 }
 
@@ -164,7 +150,7 @@ fn sink(
 }
 
 /// Whether Codex sends the token that the sink asks for.
-fn header(sent: Option<&str>, token: Option<&str>, listener: &Listener, checks: &mut Checks) {
+fn header(sent: Option<&str>, token: Option<&str>, path: &Path, listener: &Listener, checks: &mut Checks) {
     match (sent, token) {
         (None, _) if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
         // Anybody can claim to be a sink without one.
@@ -177,8 +163,15 @@ fn header(sent: Option<&str>, token: Option<&str>, listener: &Listener, checks: 
             ),
         ),
         (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
-        (None, _) => checks.fail("token", "Codex sends no token, so the sink refuses what comes", INIT),
-        _ => checks.fail("token", "Codex sends another token, so the sink refuses what comes", INIT),
+        (sent, _) => {
+            let which = if sent.is_none() { "no token" } else { "another token" };
+            let next = format!(
+                "{INIT}; if that leaves the exporter as it is, write its header yourself: `authorization`, with `Bearer ` and what {} \
+                 holds",
+                path.display()
+            );
+            checks.fail("token", format!("Codex sends {which}, so the sink refuses what comes"), next);
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use super::{Parcel, Queue, event};
 use crate::cache::{self, Inputs};
 use crate::model::{Key, Line, Observation, ThreadId, Timestamp};
 use crate::serve::report::{Reporter, Warning};
-use crate::store::{Appended, Batch, Cache, Cursor, Store};
+use crate::store::{Appended, Cache};
 use anyhow::Context as _;
 use rustix::fs::OFlags;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -67,7 +67,11 @@ fn now() -> Timestamp {
 pub(crate) struct Touched(Arc<Mutex<HashMap<ThreadId, (Instant, Instant)>>>);
 
 impl Touched {
-    fn note<'o>(&self, observations: impl IntoIterator<Item = &'o Observation>) {
+    /// Notes whose observations were appended, if any of them was news.
+    pub(crate) fn note(&self, appended: Appended, observations: &[Observation]) {
+        if appended.stored == 0 {
+            return;
+        }
         let now = Instant::now();
         let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last: Option<&ThreadId> = None;
@@ -131,7 +135,7 @@ impl Work {
             return Ok(());
         }
         let body = event::request(&ready, inputs.book().hash(), now);
-        let parcel = Parcel { signal: "logs", content_type: "application/json", gzip: false, body };
+        let parcel = Parcel { signal: "logs", content_type: "application/json", gzip: false, hops: 0, body };
         if self.queue.put(&parcel) {
             self.said.remember(&ready)?;
             let n = ready.len() as u64;
@@ -213,52 +217,4 @@ fn keys(line: &Line) -> impl Iterator<Item = [u8; 16]> {
         let builder = crate::model::KeyBuilder::new("cost").part(thread).part(share);
         builder.part(&key.hex()).build().0
     })
-}
-
-/// A store that notes which threads have news.
-pub(crate) struct Noting {
-    pub(crate) store: Box<dyn Store>,
-    pub(crate) touched: Touched,
-}
-
-impl Store for Noting {
-    fn append(&mut self, batch: &Batch) -> anyhow::Result<Appended> {
-        let appended = self.store.append(batch)?;
-        if appended.stored > 0 {
-            self.touched.note(&batch.observations);
-        }
-        Ok(appended)
-    }
-
-    fn append_all(&mut self, batches: &[Batch]) -> anyhow::Result<Appended> {
-        let appended = self.store.append_all(batches)?;
-        if appended.stored > 0 {
-            self.touched.note(batches.iter().flat_map(|batch| &batch.observations));
-        }
-        Ok(appended)
-    }
-
-    fn settle(&mut self) -> anyhow::Result<()> {
-        self.store.settle()
-    }
-
-    fn observations(&self) -> anyhow::Result<Vec<Observation>> {
-        self.store.observations()
-    }
-
-    fn cursor(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
-        self.store.cursor(path)
-    }
-
-    fn cursors(&self) -> anyhow::Result<Vec<(PathBuf, Cursor)>> {
-        self.store.cursors()
-    }
-
-    fn counters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
-        self.store.counters()
-    }
-
-    fn codex_homes(&self) -> anyhow::Result<Vec<PathBuf>> {
-        self.store.codex_homes()
-    }
 }

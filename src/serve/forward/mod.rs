@@ -11,7 +11,7 @@ mod event;
 mod queue;
 
 pub use costs::Costs;
-pub(super) use costs::{Noting, Touched};
+pub(super) use costs::Touched;
 pub(super) use queue::Queue;
 
 use super::report::{Reporter, Warning};
@@ -28,6 +28,12 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How often there is a look at the queue when nobody says that something came.
 const TICK: Duration = Duration::from_secs(5);
 
+/// The header that counts how many sinks have passed a request on.
+pub const HOPS: &str = "x-codex-tally-hops";
+
+/// More sinks than this stand in no row: they stand in a ring, in which requests would go round for ever.
+const MOST_HOPS: u8 = 4;
+
 /// One request to be passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
@@ -37,6 +43,8 @@ pub struct Parcel {
     pub content_type: &'static str,
     /// Whether its body is gzip.
     pub gzip: bool,
+    /// How many sinks have passed it on.
+    pub hops: u8,
     /// The body as it came.
     pub body: Vec<u8>,
 }

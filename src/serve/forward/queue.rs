@@ -1,6 +1,6 @@
 //! The queue on disk: a file a request, named by its number and form, private, gone once it is delivered.
 
-use super::Parcel;
+use super::{MOST_HOPS, Parcel};
 use crate::serve::report::{Reporter, Warning};
 use crate::store::spool::create_private_dir;
 use anyhow::Context as _;
@@ -67,8 +67,14 @@ impl Queue {
         self.lock().sender = Some(sender);
     }
 
-    /// Takes a request in. Returns whether it could; that it could not is told and counted, and is no reason to refuse it.
+    /// Takes a request in, unless it has gone through so many sinks that it goes round in a ring. Returns whether it could; that it could not is told and counted, and is no reason to refuse it.
     pub(crate) fn put(&self, parcel: &Parcel) -> bool {
+        if parcel.hops >= MOST_HOPS {
+            let why = "they came through {} sinks already; do sinks pass on to each other in a ring?";
+            self.0.reporter.count(|stats| stats.not_forwarded += 1);
+            self.0.reporter.warn(Warning::ForwardLost, 1, &why.replace("{}", &parcel.hops.to_string()));
+            return false;
+        }
         let size = parcel.body.len() as u64;
         let reserved = {
             let mut inner = self.lock();
@@ -144,11 +150,12 @@ impl Queue {
     }
 }
 
-/// For example `00000000000000000042-logs-protobuf-gzip`.
+/// For example `00000000000000000042-logs-protobuf-gzip`, with `-2` behind it if two sinks have passed it on.
 fn name(number: u64, parcel: &Parcel) -> String {
     let kind =
         TYPES.iter().find(|(_, content_type)| *content_type == parcel.content_type).map_or("json", |(name, _)| name);
-    format!("{number:020}-{}-{kind}-{}", parcel.signal, if parcel.gzip { "gzip" } else { "plain" })
+    let hops = if parcel.hops > 0 { format!("-{}", parcel.hops) } else { String::new() };
+    format!("{number:020}-{}-{kind}-{}{hops}", parcel.signal, if parcel.gzip { "gzip" } else { "plain" })
 }
 
 fn parse(name: &str) -> Option<(u64, Parcel)> {
@@ -158,12 +165,13 @@ fn parse(name: &str) -> Option<(u64, Parcel)> {
     let signal = SIGNALS.into_iter().find(|known| *known == signal)?;
     let kind = parts.next()?;
     let content_type = TYPES.iter().find(|(name, _)| *name == kind)?.1;
-    let gzip = match (parts.next()?, parts.next()) {
-        ("gzip", None) => true,
-        ("plain", None) => false,
+    let gzip = match parts.next()? {
+        "gzip" => true,
+        "plain" => false,
         _ => return None,
     };
-    Some((number, Parcel { signal, content_type, gzip, body: Vec::new() }))
+    let hops = parts.next().map_or(Some(0), |hops| hops.parse().ok())?;
+    parts.next().is_none().then_some((number, Parcel { signal, content_type, gzip, hops, body: Vec::new() }))
 }
 
 #[cfg(test)]
@@ -176,7 +184,7 @@ mod tests {
     }
 
     fn parcel(body: &[u8]) -> Parcel {
-        Parcel { signal: "traces", content_type: "application/x-protobuf", gzip: true, body: body.to_vec() }
+        Parcel { signal: "traces", content_type: "application/x-protobuf", gzip: true, hops: 2, body: body.to_vec() }
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl<'a> UnaryService<Bytes> for Export<'a> {
                 return Ok(tonic::Response::new(otlp::success(Encoding::Protobuf)));
             };
             let bytes = request.into_inner();
-            let message = Message { bytes, encoding: Encoding::Protobuf, gzip: false, room };
+            let message = Message { bytes, encoding: Encoding::Protobuf, gzip: false, hops: 0, room };
             intake::take_logs(sink, message, client).await.map(tonic::Response::new).map_err(status)
         })
     }

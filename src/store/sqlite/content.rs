@@ -5,7 +5,8 @@ use super::{SqliteStore, mark_busy};
 use crate::model::{Content, ContentKind, Key, ThreadId, Timestamp};
 use crate::store::Purge;
 use anyhow::Context as _;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the WAL's readers are waited for, so that it can be emptied.
@@ -77,6 +78,42 @@ impl SqliteStore {
         let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.db.busy_timeout(self.patience)?;
         Ok(gone as u64)
+    }
+
+    /// Takes away what was taken away in another store, which this one replaces; also what this one has not read yet. Returns how
+    /// many texts were there.
+    ///
+    /// # Errors
+    /// The other store cannot be read, or this one cannot be written.
+    pub fn take_away_as(&mut self, other: &Path) -> anyhow::Result<u64> {
+        let other = Connection::open_with_flags(other, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let kept = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'content')";
+        if !other.query_row(kept, [], |row| row.get::<_, bool>(0))? {
+            // It is of a time when nothing was kept.
+            return Ok(0);
+        }
+        self.db.pragma_update(None, "secure_delete", true)?;
+        let work = || -> anyhow::Result<u64> {
+            let tx = self.begin()?;
+            let gone = "SELECT t.thread_id, c.time_ns, c.key, c.kind, c.turn, c.call FROM content c JOIN thread t ON t.id = c.thread \
+                        WHERE c.text IS NULL";
+            let mut gone = other.prepare(gone)?;
+            let mut rows = gone.query([])?;
+            let mut texts = 0;
+            while let Some(row) = rows.next()? {
+                let Some(thread) = ThreadId::new(row.get_ref(0)?.as_str()?) else { continue };
+                let thread = thread_row(&tx, &thread)?.id;
+                let (time, key): (i64, Vec<u8>) = (row.get(1)?, row.get(2)?);
+                let there = "UPDATE content SET text = NULL WHERE thread = ?1 AND time_ns = ?2 AND key = ?3 AND text IS NOT NULL";
+                texts += tx.prepare_cached(there)?.execute(params![thread, time, key])? as u64;
+                let (kind, turn, call): (i64, Option<String>, Option<String>) = (row.get(3)?, row.get(4)?, row.get(5)?);
+                let mark = "INSERT OR IGNORE INTO content VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)";
+                tx.prepare_cached(mark)?.execute(params![thread, time, key, kind, turn, call])?;
+            }
+            tx.commit()?;
+            Ok(texts)
+        };
+        work().map_err(mark_busy)
     }
 
     /// Leaves nothing in the file of what was taken away before: it is written anew, and the WAL is emptied. False if another

@@ -13,22 +13,25 @@ use crate::support::env::{HOOK, Output};
 use crate::support::{Codex, MockModel, Server, TestEnv};
 
 /// A home with hook, exporter and a running sink, all of it trusted; the model is asked nothing.
-struct Rolled {
-    env: TestEnv,
-    server: Option<Server>,
+pub(super) struct Rolled {
+    pub env: TestEnv,
+    pub server: Option<Server>,
 }
 
 impl Rolled {
     fn out() -> Self {
+        Self::with(&MockModel::start(Vec::new()))
+    }
+
+    pub fn with(model: &MockModel) -> Self {
         let env = TestEnv::new();
-        let model = MockModel::start(Vec::new());
         let server = Some(with_sink(&env));
-        Codex::new(&env, &model).configure();
+        Codex::new(&env, model).configure();
         let _ = init(&env, &["--trust", "--codex", Codex::program()]).ok();
         Rolled { env, server }
     }
 
-    fn doctor(&self, more: &[&str], variables: &[(&str, &str)]) -> (Output, Value) {
+    pub fn doctor(&self, more: &[&str], variables: &[(&str, &str)]) -> (Output, Value) {
         let mut command = self.env.tally(&["doctor", "--json", "--codex", Codex::program()]);
         command.args(more).envs(variables.iter().copied()).env("TMPDIR", self.env.scratch());
         let out = Output::of(command);
@@ -38,7 +41,7 @@ impl Rolled {
 
     /// The check of this name must fail, or warn, and say these words of it and of what to do.
     #[track_caller]
-    fn complains(&self, verdict: &str, check: &str, says: &str, next: &str, variables: &[(&str, &str)]) {
+    pub fn complains(&self, verdict: &str, check: &str, says: &str, next: &str, variables: &[(&str, &str)]) {
         let (out, said) = self.doctor(&[], variables);
         let found = said["checks"].as_array().unwrap().iter().find(|c| c["check"] == check);
         let found = found.unwrap_or_else(|| panic!("no check `{check}`: {said:#}"));

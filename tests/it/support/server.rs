@@ -1,6 +1,7 @@
 //! A running `codex-tally serve`.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The program while it listens. Dropping it kills it; `stop` asks it to end.
 pub struct Server {
     child: Child,
+    home: Option<PathBuf>,
     port: u16,
     stdout: Said,
     stderr: Said,
@@ -25,10 +27,12 @@ impl Server {
     pub fn start(mut command: Command) -> Self {
         let line = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let home = command.get_envs().find(|(name, _)| *name == "CODEX_TALLY_HOME").and_then(|(_, home)| home);
+        let home = home.map(PathBuf::from);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{line}: {e}"));
         let stdout = Said::listen(child.stdout.take().expect("a piped stdout"));
         let stderr = Said::listen(child.stderr.take().expect("a piped stderr"));
-        let mut server = Self { child, port: 0, stdout, stderr };
+        let mut server = Self { child, home, port: 0, stdout, stderr };
         let port = server.until("it names its address", |server| port_in(&server.stderr()));
         server.port = port;
         server
@@ -57,7 +61,7 @@ impl Server {
     #[track_caller]
     pub fn otel_over_grpc(&mut self) -> toml::Table {
         let mut otel = self.otel();
-        let said = self.stdout();
+        let said = self.with_token(&self.stdout());
         let line = said.lines().find_map(|line| line.strip_prefix("# or over gRPC: ")).expect("a line for gRPC");
         otel.extend(line.parse::<toml::Table>().expect("a line of TOML"));
         otel
@@ -73,11 +77,17 @@ impl Server {
         self.stderr.text()
     }
 
+    /// It does not print the token; whoever reads the lines puts it in.
+    fn with_token(&self, said: &str) -> String {
+        let token = self.home.as_ref().and_then(|home| std::fs::read_to_string(home.join("token")).ok());
+        said.replace("Bearer <token>", &format!("Bearer {}", token.unwrap_or_default().trim()))
+    }
+
     /// The `[otel]` table that it prints for Codex's configuration.
     #[track_caller]
     pub fn otel(&mut self) -> toml::Table {
         self.until("it prints the [otel] table", |server| {
-            let mut said: toml::Table = server.stdout().parse().ok()?;
+            let mut said: toml::Table = server.with_token(&server.stdout()).parse().ok()?;
             match said.remove("otel")? {
                 toml::Value::Table(otel) if otel.contains_key("exporter") => Some(otel),
                 _ => None,
