@@ -84,8 +84,8 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let there = context.home.exists();
     let stays =
-        if there { format!("the ledger and copies of the changed files stay in {home}. ") } else { String::new() };
-    out::talk(&format!("done; {stays}A sink or a `codex` that runs now notices when it is started again"));
+        if there { format!("; the ledger and copies of the changed files stay in {home}") } else { String::new() };
+    out::talk(&format!("done{stays}. A sink or a `codex` that runs now notices when it is started again"));
     Ok(ExitCode::SUCCESS)
 }
 
