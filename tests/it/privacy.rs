@@ -84,6 +84,11 @@ fn canaries_of_a_real_session_are_nowhere_on_disk() {
 
 const KEY: &str = "sk-proj-abcdEFGH1234abcdEFGH1234";
 
+/// Passwords in forms of every day; the library's own tests have many more.
+const LEAKS: &str = "DB_PASS=hunter2\nredis://:hunter2@h:6379/0\ncurl -u ann:hunter2 x\nmysql -phunter2 db\nCookie: a=b; s=hunter2\n\
+                     Authorization: Custom a, hunter2\n<password>a hunter2</password>\n{\"password\": {\"value\": \"hunter2\"}}\n\
+                     password = \"correct hunter2\"\nTOKEN_SECRET=hunter2\n";
+
 /// A transcript of two turns with all that can be said and done in it, some seconds ago.
 fn place(env: &TestEnv, n: u64) {
     let t = Transcript::new(n);
@@ -98,7 +103,9 @@ fn place(env: &TestEnv, n: u64) {
         ),
         t.record(100 + n),
         item(json!({"type": "function_call", "name": "exec_command", "arguments": cmd, "call_id": "call_1"})),
-        item(json!({"type": "function_call_output", "call_id": "call_1", "output": format!("TEXTOUTPUT{n}\n{KEY}\n")})),
+        item(
+            json!({"type": "function_call_output", "call_id": "call_1", "output": format!("TEXTOUTPUT{n}\n{KEY}\n{LEAKS}")}),
+        ),
         item(
             json!({"type": "custom_tool_call", "name": "apply_patch", "input": format!("+TEXTPATCH{n}"), "call_id": "call_2"}),
         ),
@@ -233,8 +240,7 @@ fn annettes(env: &TestEnv) {
             text("user.account_id", ANN[2]), text("input_token_count", "10"), text("output_token_count", "1"),
         ],
     });
-    let resource =
-        json!({"attributes": [text("enduser.id", ANN[0]), text("contact", ANN[1]), text("host.name", "vm")]});
+    let resource = json!({"attributes": [text("enduser.id", ANN[0]), text("contact", ANN[1]), text("host.name", "vm"), text("username", ANN[0]), text("userId", ANN[0]), text("process.owner", ANN[0])]});
     let body = json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}).to_string();
     let server = env.serve(&["--auth", "none", "--no-follow"]);
     let addr = ([127, 0, 0, 1], server.port()).into();

@@ -228,3 +228,62 @@ fn it_takes_no_time_however_strange_a_text_is() {
         assert!(began.elapsed().as_secs() < 10, "{piece}: {:?}", began.elapsed());
     }
 }
+
+#[test]
+fn no_text_is_too_strange_for_it() {
+    const PIECES: [&str; 44] = [
+        "password",
+        "Authorization",
+        "key",
+        "Cookie",
+        "token_count",
+        "-u",
+        "-p",
+        "--password",
+        "mysql",
+        "echo",
+        "Bearer",
+        "login",
+        "is",
+        "value",
+        "BY",
+        "IDENTIFIED",
+        "ENV",
+        "hunter2",
+        "ü",
+        "日本",
+        "\\",
+        "\"",
+        "'",
+        "`",
+        "=",
+        ":",
+        " ",
+        "\n",
+        "\\n",
+        "<",
+        ">",
+        "</",
+        "(",
+        "{",
+        "[",
+        "}",
+        "]",
+        ",",
+        "|",
+        "://",
+        "@",
+        "@tcp(",
+        "-----BEGIN PRIVATE KEY",
+        "${",
+    ];
+    let mut state = 1_u64;
+    for _ in 0..60_000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text += PIECES[usize::try_from(state >> 33).unwrap() % PIECES.len()];
+        }
+        let _ = redact(&text);
+    }
+}
