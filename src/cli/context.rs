@@ -29,9 +29,9 @@ pub(super) struct Context {
     pub asked_config: Option<PathBuf>,
     config_path: PathBuf,
     db: PathBuf,
-    /// The rules on who pays, if a file of them was asked for by name.
     /// The rules that this call names.
     pub asked_teams: Option<PathBuf>,
+    /// The rules on who pays, if a file of them was asked for by name.
     teams: Option<PathBuf>,
 }
 

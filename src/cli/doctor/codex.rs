@@ -3,6 +3,7 @@
 use super::{Args, Checks};
 use crate::cli::context::Context;
 use crate::cli::trust;
+use crate::cli::whose::{Homes, registrations};
 use crate::config;
 use crate::setup::codex::{Codex, Hook, daemon_since};
 use crate::setup::{EVENTS, is_ours, snake};
@@ -58,6 +59,7 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
         );
         return Ok(());
     }
+    one_home(context, &home, checks)?;
     let program = match trust::codex(context, args.codex.as_deref()) {
         Ok(program) => program,
         Err(e) => {
@@ -94,6 +96,21 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     let said: Vec<String> = said.map(|v| v["message"].as_str().map_or_else(|| v.to_string(), str::to_string)).collect();
     if !said.is_empty() {
         checks.warn("hook files", said.join("; "), "repair what Codex says of its hooks");
+    }
+    Ok(())
+}
+
+/// Whether hooks and exporter are those of this home: two homes would each have half.
+fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+    let there = registrations(codex_home)?;
+    match Homes::new(context, &there)?.another(&there) {
+        Some((path, other)) => checks.fail(
+            "registered",
+            format!("{} is registered for another home, {other}; this is {}", path.display(), context.home.display()),
+            format!("look at that one with --home, or `{}` and `{INIT}`", other.uninstall()),
+        ),
+        None if !there.is_empty() => checks.ok("registered", format!("for this home, {}", context.home.display())),
+        None => {}
     }
     Ok(())
 }

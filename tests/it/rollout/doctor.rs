@@ -347,6 +347,23 @@ fn a_daemon_from_before_is_to_be_restarted() {
 }
 
 #[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+fn another_home_is_told_whose_the_hooks_are() {
+    let rolled = Rolled::out();
+    let (_, said) = rolled.doctor(&[], &[]);
+    let of =
+        |said: &Value| said["checks"].as_array().unwrap().iter().find(|c| c["check"] == "registered").unwrap().clone();
+    assert_eq!(of(&said)["verdict"], "ok", "{said:#}");
+    let other = rolled.env.root().join("other");
+    let out =
+        rolled.env.run(&["--home", other.to_str().unwrap(), "doctor", "--json", "--codex", Codex::program()]).fails(1);
+    let registered = of(&out.json());
+    assert_eq!(registered["verdict"], "fail", "{registered:#}");
+    assert!(registered["says"].as_str().unwrap().contains(rolled.env.home().to_str().unwrap()), "{registered:#}");
+    assert!(registered["next"].as_str().unwrap().contains("uninstall"), "{registered:#}");
+}
+
+#[test]
 #[cfg(feature = "tls")]
 #[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
 fn a_sink_that_speaks_tls_is_asked_as_codex_asks_it() {
