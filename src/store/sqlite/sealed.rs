@@ -107,7 +107,7 @@ impl SqliteStore {
             s.part,
             lines
         ])?;
-        note_threads(&self.db, s)
+        note_threads(&self.db, s.session.as_str(), &s.part)
     }
 
     pub(super) fn insert_seal(&mut self, seal: &Seal) -> anyhow::Result<()> {
@@ -120,25 +120,22 @@ impl SqliteStore {
 /// Notes the threads of all sealed sessions anew.
 pub(super) fn index(db: &Connection) -> anyhow::Result<()> {
     db.execute("DELETE FROM sealed_thread", [])?;
-    // What is damaged is found where it is used; its id is known.
-    db.execute("INSERT INTO sealed_thread SELECT DISTINCT session_id, session_id FROM sealed_session", [])?;
-    let mut statement = db.prepare("SELECT session_id, period, part, lines FROM sealed_session")?;
+    let mut statement = db.prepare("SELECT session_id, part FROM sealed_session")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
-        if let Ok(session) = sealed_session(row) {
-            note_threads(db, &session)?;
-        }
+        note_threads(db, row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_blob()?)?;
     }
     Ok(())
 }
 
-fn note_threads(db: &Connection, s: &SealedSession) -> anyhow::Result<()> {
+/// All lines have rows, so the keys of these tell all threads.
+fn note_threads(db: &Connection, session: &str, part: &[u8]) -> anyhow::Result<()> {
     let mut add = db.prepare_cached("INSERT OR IGNORE INTO sealed_thread VALUES (?1, ?2)")?;
-    let part = SessionRollup::decode(&s.part);
+    // What is damaged is found where it is used; its id is known.
+    let part = SessionRollup::decode_without_tool_costs(part);
     let of_rows = part.iter().flat_map(|part| &part.keys).map(|keys| keys.thread);
-    let threads: BTreeSet<&str> = s.lines.iter().map(|line| line.thread.as_str()).chain(of_rows).collect();
-    for thread in std::iter::once(s.session.as_str()).chain(threads) {
-        add.execute([thread, s.session.as_str()])?;
+    for thread in std::iter::once(session).chain(of_rows) {
+        add.execute([thread, session])?;
     }
     Ok(())
 }
