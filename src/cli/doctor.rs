@@ -113,6 +113,12 @@ pub(super) fn run(
     Ok(if worst == Verdict::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// What in this shell's environment keeps telemetry or hook from us, each with what to do about it.
+pub(super) fn environment(context: &Context) -> anyhow::Result<Vec<(String, String)>> {
+    let token = super::token::read(&context.home)?;
+    Ok(environment::findings(context, &codex::Seen::default(), token.as_deref()))
+}
+
 fn screen(checks: &[Check]) -> String {
     let mut text = String::new();
     let width = checks.iter().map(|check| check.check.len()).max().unwrap_or(0);

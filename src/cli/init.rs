@@ -7,7 +7,7 @@ use super::context::Context;
 use super::edits::{self, Change};
 use super::sink::{Listener, who_listens};
 use super::whose::{Homes, Registrations, registrations};
-use super::{out, serve, system, token, trust};
+use super::{doctor, out, serve, system, token, trust};
 use crate::config;
 use crate::setup::{self, AddToml, Added, Exporter, Otel, Record, Refused, Registered};
 use anyhow::{Context as _, bail};
@@ -112,6 +112,9 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     }
     if args.trust {
         trust::trust(context, args.codex.as_deref(), &place.codex_home, &place.command)?;
+    }
+    for (says, next) in doctor::environment(context)? {
+        out::talk(&format!("warning: {says}: {next}"));
     }
     next(context, &place.codex_home, args.trust || nothing || !notes::runs_hooks(&place.codex_home));
     Ok(ExitCode::SUCCESS)

@@ -24,6 +24,15 @@ type Finding = (String, String);
 
 /// Says of each variable that does harm what it does.
 pub(super) fn check(context: &Context, seen: &Seen, token: Option<&str>, checks: &mut Checks) {
+    let found = findings(context, seen, token);
+    if found.is_empty() {
+        checks.ok("environment", "no variable silences or diverts hook or telemetry, as far as this shell has them");
+    }
+    found.into_iter().for_each(|(says, next)| checks.fail("environment", says, next));
+}
+
+/// All that is wrong.
+pub(super) fn findings(context: &Context, seen: &Seen, token: Option<&str>) -> Vec<Finding> {
     let off = context.home.join("off");
     let mut found: Vec<Finding> = Vec::new();
     found.extend(proxy(context, seen));
@@ -42,10 +51,7 @@ pub(super) fn check(context: &Context, seen: &Seen, token: Option<&str>, checks:
     if off.exists() {
         found.push((format!("{} switches the hook off", off.display()), format!("rm {}", off.display())));
     }
-    if found.is_empty() {
-        checks.ok("environment", "no variable silences or diverts hook or telemetry, as far as this shell has them");
-    }
-    found.into_iter().for_each(|(says, next)| checks.fail("environment", says, next));
+    found
 }
 
 /// Codex asks the proxy for its sink, too, and gives it the token, unless the list of exceptions has the sink's address.

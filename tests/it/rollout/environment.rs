@@ -157,3 +157,14 @@ fn an_exporter_that_init_does_not_edit_gets_its_header_by_hand() {
     write_config(&rolled.env, &good.replace(line, &header));
     assert_eq!(check(rolled.doctor(&[], &[]).1["checks"].as_array().unwrap(), "token")["verdict"], "ok");
 }
+
+#[test]
+fn init_tells_of_it_too() {
+    let env = TestEnv::new();
+    super::on_port(&env, 4999);
+    let mut command = env.tally(&["init", "--yes"]);
+    command.env("HTTP_PROXY", "http://127.0.0.1:9").env_remove("NO_PROXY").env_remove("no_proxy");
+    let said = Output::of(command).ok();
+    assert!(said.stderr.contains("HTTP_PROXY sends telemetry for 127.0.0.1"), "{said}");
+    assert!(said.stderr.contains("export NO_PROXY=127.0.0.1"), "{said}");
+}
