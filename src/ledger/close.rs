@@ -6,7 +6,7 @@ use crate::model::{
     BillingPeriod, Booked, CoverageRow, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow,
     ToolRow, Traits, TurnRow, UsageRow,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The first slot of the first month that is not sealed.
 pub(super) fn opens(through: BillingPeriod) -> Slot {
@@ -92,15 +92,19 @@ pub(super) fn close<'a>(
 ) -> SessionRollup<'a> {
     let open = opens(through);
     let mut made = retain(live, |slot| slot >= open);
-    if live.counted < open {
-        let counted = sealed.own.iter().find(|(period, part)| month(part.counted) == *period);
-        made.counted = counted.map_or(open, |(_, part)| part.counted);
-        if let Some((_, part)) = counted {
+    match sealed.own.iter().find(|(period, part)| month(part.counted) == *period) {
+        Some((_, part)) if live.counted < open => {
+            made.counted = part.counted;
             made.prompts = part.prompts;
             made.api_errors = part.api_errors;
             made.unmetered_attempts = part.unmetered_attempts;
             made.unmetered = part.unmetered.clone();
             made.quarantined = part.quarantined;
+        }
+        _ => {
+            made.counted = live.counted.max(open);
+            // Threads that were sealed as sessions of their own have been counted there.
+            sealed.booked.iter().for_each(|part| take_off(&mut made, part));
         }
     }
     for (_, part) in &sealed.own {
@@ -112,6 +116,22 @@ pub(super) fn close<'a>(
     add_tools(&mut made, open, &closed, &sealed.booked, &name);
     add_reported(&mut made, open, &closed, &sealed.booked, &name);
     made
+}
+
+/// Takes off what was counted of threads that were another session.
+fn take_off(made: &mut SessionRollup<'_>, part: &SessionRollup<'_>) {
+    let less = |count: &mut i64, by: i64| *count = (*count - by).max(0);
+    less(&mut made.prompts, part.prompts);
+    less(&mut made.api_errors, part.api_errors);
+    less(&mut made.unmetered_attempts, part.unmetered_attempts);
+    less(&mut made.quarantined, part.quarantined);
+    for row in &part.unmetered {
+        for now in made.unmetered.iter_mut().filter(|now| now.model == row.model) {
+            less(&mut now.attempts, row.attempts);
+            less(&mut now.named, row.named);
+        }
+    }
+    made.unmetered.retain(|row| row.attempts > 0);
 }
 
 /// Keys of a correction of what has these.
@@ -231,40 +251,55 @@ fn add_reported<'a>(
     }
 }
 
-/// How certain the responses are that corrections bring. One that only has more tokens without a price is counted as without one,
-/// although it is no response more.
+/// How certain the responses of corrected lines are now, less how certain they were booked to be; `booked` are all that was booked of
+/// the session's threads, in the order of months. Of a response that was sealed no more is known than its sources and why it has
+/// no price: for the rest it was what it is now.
 pub(super) fn add_coverage<'a>(
     made: &mut SessionRollup<'a>,
     through: BillingPeriod,
     corrections: &'a [Booked],
-    now: &[Bookable],
+    (now, booked): (&'a [Bookable], &'a [Booked]),
     months: &'a BTreeMap<BillingPeriod, String>,
 ) {
     let slot = opens(through);
-    let mut named: HashMap<(&str, &str), Vec<&Bookable>> = HashMap::new();
-    for line in now.iter().filter(|_| !corrections.is_empty()) {
-        line.names.iter().for_each(|name| named.entry((&line.booked.thread, name)).or_default().push(line));
+    let corrected: HashSet<(&str, &str)> = corrections.iter().map(name_of).collect();
+    let mut lines: HashMap<(&str, &str), Certainty<'a>> = HashMap::new();
+    for line in now.iter().filter(|_| !corrected.is_empty()) {
+        let thread = line.booked.thread.as_str();
+        let name = line.names.iter().map(|name| (thread, name.as_str())).find(|name| corrected.contains(name));
+        name.into_iter().for_each(|name| lines.entry(name).or_default().now.push(line));
     }
-    for c in corrections {
-        let shares = named.get(&(c.thread.as_str(), c.line.as_str())).map_or(&[][..], Vec::as_slice);
-        let line = shares.iter().find(|line| line.booked.values == c.values);
-        let flags = line.map_or_else(Traits::default, |line| line.flags);
-        let with = |unpriced: bool| Traits {
-            evidence: &c.evidence,
-            unpriced: if unpriced { c.unpriced.as_str() } else { "" },
-            ..flags
-        };
-        let more_unpriced = c.responses == 0 && c.unpriced_tokens > 0;
-        let rows = match line.filter(|_| more_unpriced).map_or(0, |line| line.booked.responses) {
-            0 => vec![(with(c.unpriced_tokens > 0), c.responses)],
-            n => vec![(with(true), n), (Traits { evidence: &c.evidence, ..Traits::default() }, -n)],
-        };
-        let keys = key_index(made, correction(keys_of(c), months.get(&c.of).map_or("", String::as_str)));
-        for (traits, responses) in rows.into_iter().filter(|(_, responses)| *responses != 0) {
-            let traits = trait_index(made, traits);
-            made.coverage.push(CoverageRow { slot, keys, traits, responses });
+    for b in booked.iter().filter(|b| corrected.contains(&name_of(b))) {
+        let (responses, last) = lines.entry(name_of(b)).or_default().booked.entry((b.of, &b.values)).or_insert((0, b));
+        *responses += b.responses;
+        *last = b;
+    }
+    let mut rows: BTreeMap<(Keys<'a>, Traits<'a>), i64> = BTreeMap::new();
+    for line in lines.into_values() {
+        let flags = line.now.first().map_or_else(Traits::default, |line| line.flags);
+        let now = line.now.iter().map(|line| (line.booked.responses, &line.booked, line.flags));
+        let booked = line.booked.into_values().map(|(responses, b)| (-responses, b, flags));
+        for (responses, b, flags) in now.chain(booked) {
+            let keys = correction(keys_of(b), months.get(&b.of).map_or("", String::as_str));
+            let traits = Traits { evidence: &b.evidence, unpriced: &b.unpriced, ..flags };
+            *rows.entry((keys, traits)).or_default() += responses;
         }
     }
+    for ((keys, traits), responses) in rows.into_iter().filter(|(_, responses)| *responses != 0) {
+        let (keys, traits) = (key_index(made, keys), trait_index(made, traits));
+        made.coverage.push(CoverageRow { slot, keys, traits, responses });
+    }
+}
+
+/// What a line is, and what was booked of it by month and keys: how many responses, and the last that was booked.
+#[derive(Default)]
+struct Certainty<'a> {
+    now: Vec<&'a Bookable>,
+    booked: BTreeMap<(BillingPeriod, &'a [String; 8]), (i64, &'a Booked)>,
+}
+
+fn name_of(line: &Booked) -> (&str, &str) {
+    (&line.thread, &line.line)
 }
 
 fn trait_index<'a>(made: &mut SessionRollup<'a>, traits: Traits<'a>) -> u32 {

@@ -173,7 +173,7 @@ fn close_session(
     let bookable: Vec<Bookable> = lines.iter().filter(is_closed).map(bookable).collect();
     let corrections = corrections(&bookable, &sealed.lines);
     // The names of all months that a correction may be of.
-    let months = corrections.iter().map(|c| c.of);
+    let months = corrections.iter().chain(&sealed.lines).map(|c| c.of);
     let whole = SessionRollup::decode(&live.bytes).context("a rollup is damaged")?;
     let of_rows = |r: &SessionRollup<'_>| {
         let slots = r.tools.iter().map(|row| row.slot).chain(r.reported.iter().map(|row| row.slot));
@@ -183,7 +183,7 @@ fn close_session(
     let months = months.chain(sealed.booked.iter().chain([&whole]).flat_map(of_rows));
     let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
     let mut made = close::close(&whole, closed.through, sealed, &corrections, &months);
-    close::add_coverage(&mut made, closed.through, &corrections, &bookable, &months);
+    close::add_coverage(&mut made, closed.through, &corrections, (&bookable, &sealed.lines), &months);
     let (span, bytes) = (made.span(), made.encode()?);
     drop((made, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))

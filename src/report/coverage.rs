@@ -1,7 +1,7 @@
 //! How complete and certain a report is.
 
 use super::days::Days;
-use crate::model::{Cost, Coverage, SessionRollup, Slot, Strength, Sums};
+use crate::model::{Cost, Coverage, SessionRollup, Slot, Strength, Sums, Traits};
 use std::collections::BTreeMap;
 
 /// Adds what a session says of the days of a report: its responses of these days, and if it began in them what has no day of
@@ -10,42 +10,77 @@ pub(super) fn add(c: &mut Coverage, session: &SessionRollup<'_>, team: Option<&s
     let is_of = |other: &str| team.is_none_or(|team| team == other);
     let is_of_keys: Vec<bool> = session.keys.iter().map(|keys| is_of(keys.values[0])).collect();
     let mut counts = |slot, keys: u32| is_of_keys[keys as usize] && days.has(slot);
-    // By traits: how many, and how many without those that corrections take away. What an earlier month had too much of makes
-    // nothing in this report more certain.
-    let mut numbers = vec![(0, 0); session.traits.len()];
+    // What a correction takes away, it takes from the month that it corrects: what another has makes nothing more certain.
+    let mut corrected: Vec<&str> = session.keys.iter().map(|keys| keys.corrects).filter(|of| !of.is_empty()).collect();
+    corrected.sort_unstable();
+    corrected.dedup();
+    // By corrected month and traits: how many, and how many of them without a team.
+    let mut numbers = vec![(0, 0); session.traits.len() * (corrected.len() + 1)];
     for row in session.coverage.iter().filter(|row| counts(row.slot, row.keys)) {
-        let (all, more) = &mut numbers[row.traits as usize];
+        let keys = &session.keys[row.keys as usize];
+        add_to(&mut c.responses_by_team_strength, keys.strength, row.responses);
+        let of = match keys.corrects {
+            "" if corrected.is_empty() => None,
+            "" => corrected.iter().position(|month| *month == row.slot.start().day().period().to_string()),
+            month => corrected.iter().position(|known| *known == month),
+        };
+        let (all, no_team) = &mut numbers[of.map_or(0, |of| of + 1) * session.traits.len() + row.traits as usize];
         *all += row.responses;
-        *more += row.responses.max(0);
-        let strength = session.keys[row.keys as usize].strength;
-        add_to(&mut c.responses_by_team_strength, strength, row.responses);
-        if is_unattributed(strength) {
-            c.unattributed_responses += row.responses.max(0);
+        *no_team += if is_unattributed(keys.strength) { row.responses } else { 0 };
+    }
+    for of_month in numbers.chunks(session.traits.len().max(1)) {
+        let mut doubts = Doubts::default();
+        for (traits, (all, no_team)) in session.traits.iter().zip(of_month).filter(|(_, n)| **n != (0, 0)) {
+            add_to(&mut c.responses_by_source, traits.evidence, *all);
+            doubts.add(traits, *all, *no_team);
         }
+        doubts.count(c);
     }
     costs(c, session, &mut counts);
-    for (t, (all, n)) in session.traits.iter().zip(numbers).filter(|(_, n)| *n != (0, 0)) {
-        add_to(&mut c.responses_by_source, t.evidence, all);
-        if !t.unpriced.is_empty() && n > 0 {
-            c.unpriced_responses += n;
-            add_to(&mut c.unpriced_reasons, t.unpriced, n);
-        }
-        let flags = [
-            (t.contradicted, &mut c.contradicted_responses),
-            (t.assumed_provider, &mut c.assumed_provider),
-            (t.stale, &mut c.stale_price),
-            (t.uncontracted, &mut c.uncontracted_responses),
-            (t.conflict, &mut c.conflicts),
-            (t.ambiguous, &mut c.ambiguous),
-        ];
-        flags.into_iter().filter(|(is, _)| *is).for_each(|(_, count)| *count += n);
-    }
     c.unpriced_tool_calls +=
         session.tools.iter().filter(|row| counts(row.slot, row.keys)).map(|row| row.unpriced).sum::<i64>();
     if is_of(session.owner[0]) && days.has(session.counted) {
         c.unmetered_attempts += session.unmetered_attempts;
         session.unmetered.iter().for_each(|row| add_to(&mut c.unmetered_by_model, row.model, row.attempts));
         c.quarantined += session.quarantined;
+    }
+}
+
+/// How many responses of one month are doubtful in which way.
+#[derive(Debug, Clone, Default)]
+struct Doubts<'a> {
+    unpriced: BTreeMap<&'a str, i64>,
+    unattributed: i64,
+    /// Contradicted, of an assumed provider, with a stale price, without a contract price, conflicting, ambiguous.
+    flags: [i64; 6],
+}
+
+impl<'a> Doubts<'a> {
+    fn add(&mut self, t: &Traits<'a>, responses: i64, unattributed: i64) {
+        if !t.unpriced.is_empty() {
+            *self.unpriced.entry(t.unpriced).or_default() += responses;
+        }
+        self.unattributed += unattributed;
+        let flags = [t.contradicted, t.assumed_provider, t.stale, t.uncontracted, t.conflict, t.ambiguous];
+        self.flags.iter_mut().zip(flags).filter(|(_, is)| *is).for_each(|(count, _)| *count += responses);
+    }
+
+    /// Fewer than none is for the report that has the corrected month, too.
+    fn count(self, c: &mut Coverage) {
+        for (reason, n) in self.unpriced.into_iter().filter(|(_, n)| *n > 0) {
+            c.unpriced_responses += n;
+            add_to(&mut c.unpriced_reasons, reason, n);
+        }
+        c.unattributed_responses += self.unattributed.max(0);
+        let counts = [
+            &mut c.contradicted_responses,
+            &mut c.assumed_provider,
+            &mut c.stale_price,
+            &mut c.uncontracted_responses,
+            &mut c.conflicts,
+            &mut c.ambiguous,
+        ];
+        counts.into_iter().zip(self.flags).for_each(|(count, n)| *count += n.max(0));
     }
 }
 

@@ -92,6 +92,42 @@ fn gates_and_coverage_see_what_comes_late() {
 }
 
 #[test]
+fn what_is_doubtful_is_counted_once_in_a_report_of_both_months() {
+    let env = machine();
+    let team =
+        |team: &str| std::fs::write(env.home().join("teams.toml"), format!("[[rule]]\nteam = \"{team}\"\n")).unwrap();
+    let counts = |period: Option<&str>| {
+        let period = period.map_or(vec![], |period| vec!["-p", period]);
+        let report = env.run(&[&["report", "monthly", "--format", "json"][..], &period].concat()).ok().json();
+        let coverage = &report["coverage"];
+        let names = ["unpriced_responses", "unattributed_responses"];
+        (names.map(|name| coverage[name].as_i64().unwrap()), report["totals"]["responses"].as_i64().unwrap())
+    };
+    respond(&env, 1, "gpt-99", "08-30", 1000);
+    seal(&env, "2026-08");
+    assert_eq!(counts(None), ([1, 1], 1));
+    // It has a team now, and no price as before.
+    team("search");
+    assert_eq!(
+        (counts(None), counts(Some("2026-08")), counts(Some("2026-09"))),
+        (([1, 0], 1), ([1, 1], 1), ([0, 0], 0))
+    );
+    // And then a price; what is sealed meanwhile changes nothing of that.
+    for period in ["2026-09", "2026-10"] {
+        std::fs::write(env.home().join("prices.toml"), price("gpt-99")).unwrap();
+        assert_eq!((counts(None), counts(Some("2026-08"))), (([0, 0], 1), ([1, 1], 1)), "{period}");
+        seal(&env, period);
+        assert_eq!(counts(None), ([0, 0], 1), "{period}");
+    }
+    std::fs::remove_file(env.home().join("prices.toml")).unwrap();
+    assert_eq!((counts(None), counts(Some("2026-11"))), (([1, 0], 1), ([1, 0], 0)));
+    // What one month has too much of hides nothing of another.
+    std::fs::write(env.home().join("prices.toml"), price("gpt-99")).unwrap();
+    respond(&env, 2, "gpt-98", "11-05", 1000);
+    assert_eq!(counts(Some("2026-11")), ([1, 0], 1));
+}
+
+#[test]
 fn a_shared_response_is_one_and_is_explained_as_a_whole() {
     let env = machine();
     let rules = |team: &str| {
