@@ -21,6 +21,8 @@ pub enum Refusal {
     First(BillingPeriod),
     /// Something came in while it was about to be sealed.
     Busy,
+    /// There is nothing in the ledger, of any month.
+    Nothing,
 }
 
 impl fmt::Display for Refusal {
@@ -31,6 +33,11 @@ impl fmt::Display for Refusal {
             }
             Refusal::First(period) => write!(f, "months are sealed in their order: seal {period} first"),
             Refusal::Busy => write!(f, "something came in at this moment; try again"),
+            Refusal::Nothing => write!(
+                f,
+                "nothing is known yet, so there is nothing to seal, and a seal is for ever: read sessions first (`codex-tally \
+                 import`), or say which home has them (--home)"
+            ),
         }
     }
 }
@@ -63,6 +70,9 @@ pub fn seal(
             bail!(Refusal::Busy);
         }
         let previous = store.seals()?.pop();
+        if store.threads()? == 0 {
+            bail!(Refusal::Nothing);
+        }
         let first = match &previous {
             Some(seal) if period <= seal.period => bail!(Refusal::Already(period)),
             Some(seal) => seal.period.next(),

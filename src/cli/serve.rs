@@ -203,9 +203,19 @@ impl Doors {
         format!(
             "# for ~/.codex/config.toml\n{}[otel]\nexporter = {exporter}\n{}trace_exporter = \"none\"\n\
              metrics_exporter = \"none\"\nlog_user_prompt = false\n",
-            if hidden { where_it_is } else { String::new() },
+            if hidden { where_it_is } else { String::new() } + self.authority(),
             other.unwrap_or_default()
         )
+    }
+
+    /// What else the exporter needs.
+    fn authority(&self) -> &'static str {
+        match self.encrypted {
+            true => {
+                "# unless a public authority signed the certificate, the exporter needs tls = { ca-certificate = \"/path/ca.pem\" }, too\n"
+            }
+            false => "",
+        }
     }
 
     /// Beyond this machine tokens and usage must not be read on the way, nor may anybody send.

@@ -33,7 +33,11 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
     let team = wanted.team.clone().or(kept).map(|team| ("x-team".to_string(), team));
     // The same for all users, so it cannot hold the secret of one.
     let headers = team.into_iter().collect();
-    let exporter = wanted.otel.then(|| Otel { headers, ..Otel::of_sink(address, None) });
+    let encrypted = context.config.sink.tls_cert.is_some();
+    if wanted.otel && encrypted {
+        out::talk("note: the sink of this home speaks TLS, so no exporter is demanded; docs/service.md has its lines");
+    }
+    let exporter = (wanted.otel && !encrypted).then(|| Otel { headers, ..Otel::of_sink(address, None) });
     let text = old.as_deref().unwrap_or_default();
     // A program that moved: managed hooks run without anybody's trust, so none is lost.
     let text = setup::with_command(text, &command, folder, recorded.map(|file| file.command.as_str()))

@@ -240,6 +240,8 @@ fn the_chargeback_of_a_sealed_month_never_changes() {
 #[test]
 fn a_month_is_not_sealed_too_early() {
     let env = machine();
+    let empty = env.run(&["ledger", "seal", "-p", "2026-08"]).fails(1);
+    assert!(empty.stderr.contains("nothing is known yet") && empty.stderr.contains("codex-tally import"), "{empty}");
     respond(&env, 1, "08-31", 1000);
     assert!(env.run(&["ledger", "seal", "-p", "2999-01"]).fails(1).stderr.contains("has not ended"));
     let dry = env.run(&["ledger", "seal", "-p", "2026-08", "--dry-run"]).ok();

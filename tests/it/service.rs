@@ -376,3 +376,25 @@ fn each_home_has_its_own_service_and_only_what_can_start_is_installed() {
         assert!(systemd.units().is_empty(), "{args:?}");
     }
 }
+
+#[test]
+#[cfg(feature = "tls")]
+fn a_service_that_speaks_tls_is_installed() {
+    let file = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
+    let env = TestEnv::new();
+    let sink = |port: u16| {
+        let tls = format!("tls_cert = {:?}\ntls_key = {:?}\n", file("server.pem"), file("server.key"));
+        std::fs::create_dir_all(env.home()).unwrap();
+        let text = format!("[sink]\nhttp = \"127.0.0.1:{port}\"\ngrpc = \"none\"\n{tls}");
+        std::fs::write(env.home().join("config.toml"), text).unwrap();
+    };
+    sink(0);
+    let server = crate::support::Server::start(env.tally(&["serve"]));
+    sink(server.port());
+    let systemd = Manager::says(&env, "", 0);
+    let said = systemd.call(&INSTALL).ok();
+    assert!(said.stderr.contains(&format!("listens on https://127.0.0.1:{} now", server.port())), "{said}");
+    assert!(server.stop().success());
+    let said = systemd.call(&INSTALL).fails(1);
+    assert!(said.stderr.contains("does not answer"), "{said}");
+}

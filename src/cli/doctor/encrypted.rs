@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// An exporter waits longer, but not happily.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The exporter of logs over HTTP, as a file of Codex's has it; Codex itself does not show headers.
+/// The exporter of logs, as a file of Codex's has it; Codex itself does not show headers.
 #[derive(Debug, Default)]
 pub(super) struct Exporter {
     headers: BTreeMap<String, String>,
@@ -26,7 +26,8 @@ impl Exporter {
     pub(super) fn read(file: Option<&Path>) -> Self {
         let table = file.and_then(|file| std::fs::read_to_string(file).ok()?.parse::<toml::Table>().ok());
         let value = table.and_then(|table| serde_json::to_value(table).ok()).unwrap_or_default();
-        let http = &value["otel"]["exporter"]["otlp-http"];
+        let exporter = &value["otel"]["exporter"];
+        let http = exporter.get("otlp-http").unwrap_or(&exporter["otlp-grpc"]);
         let text = |value: &Value| value.as_str().map(str::to_string);
         let headers = http["headers"].as_object().into_iter().flatten();
         // Codex takes paths from the folder of the file that has them.

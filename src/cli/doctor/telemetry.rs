@@ -78,9 +78,7 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
             format!("logs go to {endpoint}{from}, but the sink is configured for http://{address}/v1/logs"),
             format!("{INIT}, or set `http` of `[sink]` in {} to that port", context.config_path().display()),
         ),
-        (None, Some(endpoint)) if is_near(&endpoint) => {
-            checks.ok("exporter", format!("logs go to {endpoint}{from} over gRPC"))
-        }
+        (None, Some(endpoint)) if is_near(&endpoint) => return Some(over_grpc(context, &endpoint, &from, checks)),
         (Some(endpoint), _) | (_, Some(endpoint)) => {
             checks.warn(
                 "exporter",
@@ -88,9 +86,35 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
                 "let that collector send logs on to the sink",
             );
         }
+        (None, None) if encrypted => checks.warn(
+            "exporter",
+            format!("Codex exports no logs: {ONLY}"),
+            "write the lines that `codex-tally serve` prints into Codex's config.toml, with `tls`: docs/service.md",
+        ),
         (None, None) => checks.warn("exporter", format!("Codex exports no logs: {ONLY}"), INIT),
     }
     Some(false)
+}
+
+/// Whether logs go to our sink's door for gRPC.
+fn over_grpc(context: &Context, endpoint: &str, from: &str, checks: &mut Checks) -> bool {
+    let door = serve::addresses(context, None, None).ok().and_then(|(_, grpc)| grpc);
+    let scheme = if context.config.sink.tls_cert.is_some() { "https" } else { "http" };
+    let port = |address: SocketAddr| format!(":{}", address.port());
+    let is_door = |door: SocketAddr| {
+        endpoint.starts_with(&format!("{scheme}://")) && endpoint.trim_end_matches('/').ends_with(&port(door))
+    };
+    if door.is_some_and(is_door) {
+        checks.ok("exporter", format!("logs go to {endpoint}{from} over gRPC"));
+        return true;
+    }
+    let door = door.map_or("nowhere".to_string(), |door| format!("on {scheme}://{door}"));
+    checks.fail(
+        "exporter",
+        format!("logs go to {endpoint}{from} over gRPC, but the sink takes that {door}"),
+        format!("write that into Codex's exporter, or set `grpc` of `[sink]` in {}", context.config_path().display()),
+    );
+    false
 }
 
 /// Whether it is on this machine.

@@ -49,7 +49,9 @@ fn copy_before(path: &Path, version: usize) -> anyhow::Result<PathBuf> {
         name.push(format!(".schema-{version}{end}"));
         PathBuf::from(name)
     };
-    let (whole, part) = (named(""), named(".part"));
+    // A copy that an earlier upgrade left is somebody's way back.
+    let free = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}"))).find(|end| !named(end).exists());
+    let (whole, part) = (named(&free.unwrap_or_default()), named(".part"));
     if part.exists() {
         std::fs::remove_file(&part)?;
     }
@@ -94,8 +96,12 @@ pub(super) fn nothing_foreign(db: &Connection) -> anyhow::Result<()> {
 
 /// Whether anything was ever stored.
 pub(super) fn has_content(db: &Connection) -> anyhow::Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM thread) OR EXISTS (SELECT 1 FROM counter) OR EXISTS (SELECT 1 FROM file)";
-    Ok(db.query_row(sql, [], |row| row.get(0))?)
+    let tables = ["thread", "counter", "file", "seal", "billing_file"];
+    let has = |table: &&str| -> anyhow::Result<bool> {
+        let exists = db.table_exists(None, *table)?;
+        Ok(exists && db.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))?)
+    };
+    tables.iter().try_fold(false, |any, table| Ok(any || has(table)?))
 }
 
 /// The version of the schema; 0 of a new file.

@@ -154,6 +154,21 @@ fn telemetry_that_does_not_arrive_is_red() {
     rolled.complains("warn", "exporter", "https://collector.example", "send logs on", &[]);
     write_config(&rolled.env, &other("http://127.0.0.1:9/v1/logs"));
     rolled.complains("fail", "exporter", "http://127.0.0.1:9/v1/logs", "[sink]", &[]);
+    // Over gRPC: no door, another one, ours with another token.
+    let over_grpc = |token: &str| {
+        exporter(&format!(
+            "exporter = {{ otlp-grpc = {{ endpoint = \"http://127.0.0.1:9\", headers = {{ authorization = \"Bearer {token}\" }} }} }}"
+        ))
+    };
+    write_config(&rolled.env, &over_grpc("x"));
+    rolled.complains("fail", "exporter", "the sink takes that nowhere", "`grpc` of `[sink]`", &[]);
+    let own = rolled.env.home().join("config.toml");
+    let text = std::fs::read_to_string(&own).unwrap();
+    std::fs::write(&own, text.replace("grpc = \"none\"", "grpc = \"127.0.0.1:8\"")).unwrap();
+    rolled.complains("fail", "exporter", "the sink takes that on http://127.0.0.1:8", "`grpc` of `[sink]`", &[]);
+    std::fs::write(&own, text.replace("grpc = \"none\"", "grpc = \"127.0.0.1:9\"")).unwrap();
+    rolled.complains("fail", "token", "another token", "codex-tally init", &[]);
+    std::fs::write(&own, text).unwrap();
     // 5. Another token, and none.
     let token = std::fs::read_to_string(rolled.env.home().join("token")).unwrap();
     write_config(&rolled.env, &good.replace(token.trim(), &"0".repeat(64)));
