@@ -25,7 +25,9 @@ impl Terminal {
         tmux.env("TERM", "xterm-256color").env("SHELL", "/bin/sh");
         tmux.args(["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "--"]);
         tmux.arg(command.get_program()).args(command.get_args());
-        assert!(tmux.status().expect("tmux starts").success(), "tmux opens a terminal");
+        // On a busy machine its server may end before the client has reached it.
+        let opened = (0..5).any(|_| tmux.status().expect("tmux starts").success());
+        assert!(opened, "tmux opens a terminal");
         Self { socket }
     }
 
