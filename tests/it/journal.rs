@@ -206,6 +206,24 @@ fn only_when_nothing_can_be_written_is_a_post_refused() {
 }
 
 #[test]
+fn what_comes_after_the_home_was_removed_or_moved_is_kept_where_it_was() {
+    for moved in [false, true] {
+        let env = env();
+        let server = env.serve(&["--auth", "none"]);
+        assert_eq!(post(local(server.port()), 1..2), [200]);
+        match moved {
+            true => std::fs::rename(env.home(), env.root().join("moved")).unwrap(),
+            false => std::fs::remove_dir_all(env.home()).unwrap(),
+        }
+        assert_eq!(post(local(server.port()), 2..4), [200; 2]);
+        assert!(server.stderr().contains("was removed or moved while it was open"), "{}", server.stderr());
+        drop(server);
+        let _ = env.run(&["sync"]).ok();
+        assert_eq!(stored(&env), once(2..4), "moved: {moved}");
+    }
+}
+
+#[test]
 fn a_sink_starts_while_the_store_is_held() {
     let env = env();
     let held = Connection::open(env.home().join("tally.db")).unwrap();

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,9 @@ pub struct SqliteStore {
     db: Connection,
     patience: Duration,
     copied: Option<PathBuf>,
+    path: PathBuf,
+    /// Device and number of the file that is open.
+    file: (u64, u64),
 }
 
 impl SqliteStore {
@@ -83,7 +86,7 @@ impl SqliteStore {
             };
             e.context(format!("cannot use the store {}{next}", path.display()))
         })?;
-        Ok(SqliteStore { db, patience, copied })
+        Ok(SqliteStore { db, patience, copied, path: path.to_path_buf(), file: identity(path)? })
     }
 
     fn prepare(path: &Path, patience: Duration) -> anyhow::Result<(Connection, Option<PathBuf>)> {
@@ -108,6 +111,11 @@ impl SqliteStore {
         db.set_prepared_statement_cache_capacity(32);
         Ok((db, copied))
     }
+}
+
+fn identity(path: &Path) -> anyhow::Result<(u64, u64)> {
+    let meta = std::fs::metadata(path)?;
+    Ok((meta.dev(), meta.ino()))
 }
 
 /// Whether the reason of an error is that the file is damaged.
@@ -147,10 +155,18 @@ impl SqliteStore {
             }
             tx.commit()?;
             if left.peek().is_none() {
-                return Ok(appended);
+                return self.is_in_place().map(|()| appended);
             }
             std::thread::sleep(LEFT);
         }
+    }
+
+    /// What was written to a file that was removed is stored nowhere.
+    fn is_in_place(&self) -> anyhow::Result<()> {
+        if identity(&self.path).ok() != Some(self.file) {
+            bail!("the store {} was removed or moved while it was open; start this program again", self.path.display());
+        }
+        Ok(())
     }
 
     /// Begins to write, when nobody else does. SQLite itself would wait longer and longer between two looks, and miss the
