@@ -51,6 +51,8 @@ struct Cell<'o> {
 pub(super) struct Pool {
     /// What was billed.
     pub billed: i128,
+    /// The same without what was given back: a credit note leaves usage where it is.
+    charged: i128,
     /// All of it, if nothing was observed that it may be for.
     pub unseen: i128,
     /// Else what of it is beyond the usage that was left for it.
@@ -193,6 +195,7 @@ impl<'o> Balance<'o> {
             let new = || Pool { nobodys: plan.owner_of(charge), ..Pool::default() };
             let pool = pools.entry(Key::of(charge, book, plan)).or_insert_with(new);
             pool.billed += book.amount(charge);
+            pool.charged += book.amount(charge).max(0);
             if let Some(usage) = &charge.usage {
                 *pool.tokens.get_or_insert(0) += i128::from(usage.total());
             }
@@ -217,7 +220,7 @@ impl<'o> Balance<'o> {
     fn worth(&self, book: &Book, pools: &BTreeMap<Key, Pool>, dims: Dims) -> BTreeMap<Key, i128> {
         let mut alike: BTreeMap<Key, Vec<(&Key, i128)>> = BTreeMap::new();
         for (key, pool) in pools {
-            alike.entry(key.of_anyone()).or_default().push((key, pool.billed.max(0)));
+            alike.entry(key.of_anyone()).or_default().push((key, pool.charged));
         }
         let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
         alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);

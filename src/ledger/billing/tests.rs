@@ -77,8 +77,15 @@ fn file(charges: &[Charge]) -> BillingFile {
     }
 }
 
+fn covered(c: &Charge) -> Covered {
+    let (source, account, invoice) = (c.source, c.account.clone(), c.invoice.clone());
+    Covered { source, account, invoice, start: c.start, end: c.end }
+}
+
+/// A bill with all of the tokens of its tokens' days.
 fn bill(charges: Vec<Charge>) -> Bill {
-    Bill::new(&[file(&charges)], charges)
+    let tokens = charges.iter().filter(|c| c.source == BillingSource::Usage).map(covered).collect();
+    Bill::new(&[BillingFile { covers: tokens, ..file(&charges) }], charges)
 }
 
 /// Calls with a plan that has nothing but these.
@@ -443,10 +450,8 @@ proptest! {
         };
         let files: Vec<BillingFile> = order.iter().map(|n| {
             let rows = export(*n);
-            let spans = rows.iter().map(|c| Covered {
-                source: c.source, account: c.account.clone(), invoice: String::new(), start: c.start, end: c.end,
-            });
-            BillingFile { sha256: format!("f{n}"), covers: spans.collect(), whole: n % 2 == 0, ..file(&rows) }
+            let covers = rows.iter().map(covered).collect();
+            BillingFile { sha256: format!("f{n}"), covers, whole: n % 2 == 0, ..file(&rows) }
         }).collect();
         let all: Vec<Charge> = order.iter().flat_map(|n| export(*n)).collect();
         let bill = Bill::new(&files, all.into_iter().rev().collect());
