@@ -65,6 +65,8 @@ pub(super) struct Pool {
     pub owners: BTreeMap<[String; 4], i128>,
     /// The tokens that were billed, if the charges have them.
     tokens: Option<i128>,
+    /// Some amounts have none.
+    lacks_tokens: bool,
 }
 
 /// Both sides of a comparison.
@@ -76,6 +78,8 @@ pub(super) struct Group {
     pub beyond: i128,
     pub unpriced_tokens: i64,
     pub billed_tokens: Option<i128>,
+    /// Some amounts have none.
+    pub lacks_tokens: bool,
     pub observed_tokens: i128,
 }
 
@@ -198,6 +202,8 @@ impl<'o> Balance<'o> {
             pool.charged += book.amount(charge).max(0);
             if let Some(usage) = &charge.usage {
                 *pool.tokens.get_or_insert(0) += i128::from(usage.total());
+            } else if book.amount(charge) != 0 {
+                pool.lacks_tokens = true;
             }
         }
         let mut balance = Balance { pools: BTreeMap::new(), cells: book.cells(observed, plan) };
@@ -290,6 +296,7 @@ impl<'o> Balance<'o> {
             group.billed += pool.billed;
             group.unseen += pool.unseen;
             group.beyond += pool.beyond;
+            group.lacks_tokens |= pool.lacks_tokens;
             if let Some(tokens) = pool.tokens {
                 *group.billed_tokens.get_or_insert(0) += tokens;
             }

@@ -241,7 +241,7 @@ impl Side<'_> {
         for (key, group) in self.groups(charges, Method::Credits, dims, &days) {
             let off = group.billed - group.observed;
             let why = if group.unpriced_tokens > 0 { Difference::Unpriced } else { Difference::NotObserved };
-            let same_tokens = group.billed_tokens == Some(group.observed_tokens);
+            let same_tokens = !group.lacks_tokens && group.billed_tokens == Some(group.observed_tokens);
             let parts = if same_tokens && group.unseen == 0 && (off <= 0 || group.unpriced_tokens == 0) {
                 vec![(Difference::Price, off)]
             } else {

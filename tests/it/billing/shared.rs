@@ -276,3 +276,15 @@ fn a_credit_note_leaves_usage_where_it_is() {
     assert_eq!(paid(&env), ["platform 1000000000000", "search 600000000000"]);
     assert_eq!(explained(&env, false), [" 1.600000000000 2 0 0"]);
 }
+
+#[test]
+fn tokens_of_some_rows_do_not_explain_the_credits_of_others() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"chatgpt\"\n", TEAMS);
+    // 0.12575 credits.
+    used(&env, 1, "ann", &[1000]);
+    let export = "date,user_id,credits,text_input_tokens,cached_text_input_tokens,text_output_tokens\n\
+                  2026-11-21,user-ann,0.12575,1000,0,1\n2026-11-21,user-bob,5,,,\n";
+    let _ = import(&env, "export.csv", export.as_bytes(), &[]).ok();
+    assert_eq!(compared(&env, false), ["credits 5.125750000000 0.125750000000 0 0 5.000000000000 0"]);
+}
