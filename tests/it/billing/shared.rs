@@ -288,3 +288,36 @@ fn tokens_of_some_rows_do_not_explain_the_credits_of_others() {
     let _ = import(&env, "export.csv", export.as_bytes(), &[]).ok();
     assert_eq!(compared(&env, false), ["credits 5.125750000000 0.125750000000 0 0 5.000000000000 0"]);
 }
+
+/// A row of a project and one of a model: neither says more than the other.
+#[test]
+fn usage_that_only_one_of_two_charges_can_be_for_is_for_that_one() {
+    let env = TestEnv::new();
+    configure(&env, "channel = \"api\"\n[billing]\nprojects = { proj_a = \"search\" }\n", TEAMS);
+    used(&env, 1, "ann", &[199_994]);
+    used(&env, 2, "bob", &[199_994]);
+    let invoice = "invoice,line,kind,from,to,channel,amount,currency,project,model\n\
+                   I,1,usage,2026-11-01,2026-11-30,api,1.00,USD,proj_a,\n\
+                   I,2,usage,2026-11-01,2026-11-30,api,1.00,USD,,gpt-5.5\n";
+    let _ = import(&env, "invoice.csv", invoice.as_bytes(), &[]).ok();
+    assert_eq!(paid(&env), ["platform 1000000000000", "search 1000000000000"]);
+    assert_eq!(explained(&env, true), [" 2 2 0 0"]);
+}
+
+/// Two billing cycles of which one ends when the other has begun.
+#[test]
+fn usage_of_days_that_only_one_of_two_charges_has_is_for_that_one() {
+    let env = used_on_two_days();
+    let path = Transcript::new(2).path(&env);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, text.replace("code/ann", "code/bob")).unwrap();
+    for (first, second) in [("05,2026-11-23", "10,2026-11-30"), ("01,2026-11-23", "10,2026-11-30")] {
+        let invoice = format!(
+            "invoice,line,kind,from,to,channel,amount,currency\nI,1,usage,2026-11-{first},api,1.00,USD\n\
+             I,2,usage,2026-11-{second},api,1.00,USD\n"
+        );
+        let _ = import(&env, "invoice.csv", invoice.as_bytes(), &["--whole"]).ok();
+        assert_eq!(paid(&env), ["platform 1000000000000", "search 1000000000000"]);
+        assert_eq!(explained(&env, true), [" 2 2 0 0"]);
+    }
+}
