@@ -2,7 +2,7 @@
 //! twice because two sources tell of it.
 
 use super::details::{Details, covers_all, unlike};
-use super::{BillingPeriod, BillingSource, Charge, ChargeId, Origin, Timestamp, Unlike};
+use super::{BillingPeriod, BillingSource, Charge, ChargeId, Day, Origin, Timestamp, Unlike};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -83,8 +83,8 @@ impl Standing {
 pub struct Bill {
     /// In the order of their files, and in each of its rows.
     pub charges: Vec<(Charge, Standing)>,
-    /// What the files tell of.
-    pub covers: Vec<Covered>,
+    /// All files, in the order in which they were imported.
+    files: Vec<BillingFile>,
     /// Usage on invoices that is counted from other sources, where these say something else.
     pub unlike: Vec<Unlike>,
     /// Rows of invoices whose money counts, but whose credits are counted from another source.
@@ -121,9 +121,8 @@ impl Bill {
                 None => Standing::Counted,
             })
             .collect();
-        let covers = files.iter().flat_map(|file| file.covers.iter().cloned()).collect();
         let charges = charges.into_iter().zip(standing).collect();
-        let mut bill = Bill { charges, covers, ..Bill::default() };
+        let mut bill = Bill { charges, files: files.to_vec(), ..Bill::default() };
         bill.find_details(files);
         bill
     }
@@ -184,6 +183,18 @@ impl Bill {
     /// Whether a charge's credits are counted from another source, though its money counts.
     pub fn tells_credits_again(&self, charge: &Charge) -> bool {
         self.told_elsewhere.contains(&charge.origin)
+    }
+
+    /// What the files tell of.
+    pub fn covers(&self) -> impl Iterator<Item = &Covered> {
+        self.files.iter().flat_map(|file| &file.covers)
+    }
+
+    /// Whether a source has all of an account's rows of a day.
+    pub fn has_all(&self, source: BillingSource, account: &str, day: Day) -> bool {
+        let (start, end) = (day.start(), day.next().start());
+        let account = account.to_string();
+        covers_all(&self.files, &Covered { source, account, invoice: String::new(), start, end })
     }
 
     /// The charges whose amounts are the bill.

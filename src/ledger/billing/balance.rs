@@ -44,6 +44,8 @@ struct Cell<'o> {
     all: i128,
     /// What stands behind no charge.
     left: i128,
+    /// How many charges may be for it that have not taken theirs.
+    asked: usize,
 }
 
 /// The usage charges of one key.
@@ -51,6 +53,8 @@ struct Cell<'o> {
 pub(super) struct Pool {
     /// What was billed.
     pub billed: i128,
+    /// The same without what was given back: a credit note leaves usage where it is.
+    charged: i128,
     /// All of it, if nothing was observed that it may be for.
     pub unseen: i128,
     /// Else what of it is beyond the usage that was left for it.
@@ -63,6 +67,8 @@ pub(super) struct Pool {
     pub owners: BTreeMap<[String; 4], i128>,
     /// The tokens that were billed, if the charges have them.
     tokens: Option<i128>,
+    /// Some amounts have none.
+    lacks_tokens: bool,
 }
 
 /// Both sides of a comparison.
@@ -74,6 +80,8 @@ pub(super) struct Group {
     pub beyond: i128,
     pub unpriced_tokens: i64,
     pub billed_tokens: Option<i128>,
+    /// Some amounts have none.
+    pub lacks_tokens: bool,
     pub observed_tokens: i128,
 }
 
@@ -136,6 +144,7 @@ impl Book {
                 unpriced_tokens: 0,
                 all,
                 left: all.max(0),
+                asked: 0,
             };
             let of_day = cells.entry(day).or_default();
             let (tokens, unpriced_tokens) = (row.tokens, row.unpriced_tokens);
@@ -193,15 +202,22 @@ impl<'o> Balance<'o> {
             let new = || Pool { nobodys: plan.owner_of(charge), ..Pool::default() };
             let pool = pools.entry(Key::of(charge, book, plan)).or_insert_with(new);
             pool.billed += book.amount(charge);
+            pool.charged += book.amount(charge).max(0);
             if let Some(usage) = &charge.usage {
                 *pool.tokens.get_or_insert(0) += i128::from(usage.total());
+            } else if book.amount(charge) != 0 {
+                pool.lacks_tokens = true;
             }
         }
         let mut balance = Balance { pools: BTreeMap::new(), cells: book.cells(observed, plan) };
         let dims = Dims { team: false, user: false, ..Dims::of(charges, plan) };
         let worth = balance.worth(book, &pools, dims);
+        let worth = |key: &Key| worth.get(key).copied().unwrap_or_default();
+        for key in pools.keys().filter(|key| worth(key) > 0) {
+            balance.cells_mut(key).for_each(|cell| cell.asked += 1);
+        }
         for (key, mut pool) in pools {
-            let takes = worth.get(&key).copied().unwrap_or_default();
+            let takes = worth(&key);
             balance.serve(&key, &mut pool, takes);
             if !book.measured {
                 (pool.unseen, pool.beyond) = (0, 0);
@@ -217,7 +233,7 @@ impl<'o> Balance<'o> {
     fn worth(&self, book: &Book, pools: &BTreeMap<Key, Pool>, dims: Dims) -> BTreeMap<Key, i128> {
         let mut alike: BTreeMap<Key, Vec<(&Key, i128)>> = BTreeMap::new();
         for (key, pool) in pools {
-            alike.entry(key.of_anyone()).or_default().push((key, pool.billed.max(0)));
+            alike.entry(key.of_anyone()).or_default().push((key, pool.charged));
         }
         let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
         alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);
@@ -234,26 +250,38 @@ impl<'o> Balance<'o> {
     }
 
     fn serve(&mut self, key: &Key, pool: &mut Pool, takes: i128) {
-        let days = days(key).map(|days| self.cells.range_mut(days));
-        let cells = days.into_iter().flatten().flat_map(|(_, cells)| cells);
-        let mut cells: Vec<&mut Cell<'o>> = cells.filter(|cell| key.fits(cell)).collect();
+        let mut cells: Vec<&mut Cell<'o>> = self.cells_mut(key).collect();
         let was_seen = cells.iter().any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
-        let left: Vec<i128> = cells.iter().map(|cell| cell.left).collect();
-        let sum: i128 = left.iter().sum();
+        let sum: i128 = cells.iter().map(|cell| cell.left).sum();
         (pool.unseen, pool.beyond) = if was_seen { (0, (pool.billed - sum).max(0)) } else { (pool.billed, 0) };
         for cell in cells.iter().filter(|cell| cell.left > 0) {
             *pool.owners.entry(cell.row.owner.clone()).or_default() += cell.left;
         }
-        let mut rest = takes.clamp(0, sum);
-        let parts = if rest == sum { left.clone() } else { split(rest, &scaled(&left)) };
-        // Large weights are rounded: what one cell does not have, the next ones do.
-        for most in [&parts, &left] {
-            for (cell, most) in cells.iter_mut().zip(most) {
-                let part = (*most).min(cell.left).min(rest);
-                cell.left -= part;
-                rest -= part;
+        if takes <= 0 {
+            return;
+        }
+        cells.iter_mut().for_each(|cell| cell.asked -= 1);
+        // First what the fewest others can be for: what two may be for is for the one that has nothing else.
+        let levels: BTreeSet<usize> = cells.iter().filter(|cell| cell.left > 0).map(|cell| cell.asked).collect();
+        let mut taken: BTreeMap<[String; 4], i128> = BTreeMap::new();
+        let mut rest = takes.min(sum);
+        for level in &levels {
+            let of_level = |cell: &&mut Cell<'o>| if cell.asked == *level { cell.left } else { 0 };
+            let left: Vec<i128> = cells.iter().map(of_level).collect();
+            let part = rest.min(left.iter().sum());
+            rest -= part;
+            for (owner, part) in take(&mut cells, &left, part) {
+                *taken.entry(owner).or_default() += part;
             }
         }
+        if levels.len() > 1 {
+            pool.owners = taken;
+        }
+    }
+
+    fn cells_mut<'c>(&'c mut self, key: &'c Key) -> impl Iterator<Item = &'c mut Cell<'o>> {
+        let days = days(key).map(|days| self.cells.range_mut(days));
+        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
     }
 
     fn cells(&self, key: &Key) -> impl Iterator<Item = &Cell<'o>> {
@@ -287,6 +315,7 @@ impl<'o> Balance<'o> {
             group.billed += pool.billed;
             group.unseen += pool.unseen;
             group.beyond += pool.beyond;
+            group.lacks_tokens |= pool.lacks_tokens;
             if let Some(tokens) = pool.tokens {
                 *group.billed_tokens.get_or_insert(0) += tokens;
             }
@@ -319,6 +348,25 @@ impl<'o> Balance<'o> {
             }
         }
     }
+}
+
+/// Takes so much of what is left, in proportion. Whose it is.
+fn take(cells: &mut [&mut Cell<'_>], left: &[i128], sum: i128) -> Vec<([String; 4], i128)> {
+    let mut rest = sum;
+    let parts = if rest == left.iter().sum() { left.to_vec() } else { split(rest, &scaled(left)) };
+    let mut taken = Vec::new();
+    // Large weights are rounded: what one cell does not have, the next ones do.
+    for most in [&parts, left] {
+        for (cell, most) in cells.iter_mut().zip(most) {
+            let part = (*most).min(cell.left).min(rest);
+            cell.left -= part;
+            rest -= part;
+            if part > 0 {
+                taken.push((cell.row.owner.clone(), part));
+            }
+        }
+    }
+    taken
 }
 
 fn days(key: &Key) -> Option<std::ops::RangeInclusive<Day>> {

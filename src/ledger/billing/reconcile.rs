@@ -2,6 +2,7 @@
 //! explained. What was observed and the parts of the difference always add up to what was billed.
 
 use super::balance::{Balance, Book, Group};
+use super::lacking::{Lacking, Told, days_of};
 use super::{Dims, Observed, Plan, tokens};
 use crate::model::{
     Bill, BillingSource, Channel, Charge, ChargeKind, Currency, Day, Difference, Measured, Method, ReconcileKey,
@@ -49,16 +50,14 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Reconcili
         }
     }
     let (has_api, has_credits) = (!usage.is_empty() || !money.is_empty(), !credits.is_empty());
-    let mut explained = None;
     if !usage.is_empty() {
         let dims = Dims::of(&usage, plan);
-        let days = side.days(bill, BillingSource::Usage, &usage, "tokens", dims, &mut made.notes);
-        let rows = tokens::compare(&usage, observed, plan, dims, &days);
-        explained = Some((dims, days, rows.clone()));
-        made.rows.extend(rows);
+        let told = side.told(bill, BillingSource::Usage, &usage);
+        let days = side.days(&told, BillingSource::Usage, &usage, "tokens", dims, &mut made.notes);
+        made.rows.extend(tokens::compare(&usage, observed, plan, dims, &days));
     }
     if !money.is_empty() {
-        side.money(bill, &money, explained.as_ref(), &mut made);
+        side.money(bill, &money, &usage, &mut made);
     }
     if !credits.is_empty() {
         side.credits(bill, &credits, &mut made);
@@ -70,28 +69,38 @@ pub fn reconcile(bill: &Bill, observed: &Observed, plan: &Plan<'_>) -> Reconcili
     made
 }
 
-/// The comparison of tokens, if there is one: its keys, its days and its rows.
-type Explained = (Dims, BTreeSet<Day>, Vec<Reconciled>);
-
 impl Side<'_> {
+    /// The days that the exports of a source or the charges tell of.
+    fn told(&self, bill: &Bill, source: BillingSource, charges: &[Charge]) -> Told {
+        let mut told = Told::new();
+        for c in bill.covers().filter(|c| c.source == source) {
+            let days = self.all_days().filter(|day| c.start <= day.start() && day.next().start() <= c.end);
+            told.extend(days.map(|day| (c.account.clone(), day)));
+        }
+        for charge in charges {
+            told.extend(days_of(charge).map(|day| (charge.account.clone(), day)));
+        }
+        told
+    }
+
+    fn all_days(&self) -> impl Iterator<Item = Day> + use<> {
+        let period = self.observed.period();
+        let all = std::iter::successors(Some(period.first_day()), |day| Some(day.next()));
+        all.take_while(move |day| *day <= period.last_day())
+    }
+
     /// The days that can be compared: those that the exports tell of. Says which keys and days these are.
     fn days(
         &self,
-        bill: &Bill,
+        told: &Told,
         source: BillingSource,
         charges: &[Charge],
         what: &str,
         dims: Dims,
         notes: &mut Vec<String>,
     ) -> BTreeSet<Day> {
-        let period = self.observed.period();
-        let all = std::iter::successors(Some(period.first_day()), |day| Some(day.next()));
-        let all = all.take_while(|day| *day <= period.last_day());
-        let told = |day: &Day| {
-            bill.covers.iter().any(|c| c.source == source && c.start <= day.start() && day.next().start() <= c.end)
-                || charges.iter().any(|c| c.first_day() <= *day && *day <= c.last_day())
-        };
-        let (days, others): (BTreeSet<Day>, BTreeSet<Day>) = all.partition(told);
+        let told: BTreeSet<Day> = told.iter().map(|(_, day)| *day).collect();
+        let (days, others): (BTreeSet<Day>, BTreeSet<Day>) = self.all_days().partition(|day| told.contains(day));
         let names = dims.names();
         let by = if names.is_empty() { "all together".to_string() } else { format!("by {}", names.join(", ")) };
         notes.push(format!("{what} are compared {by}, on {} days", days.len()));
@@ -118,17 +127,34 @@ impl Side<'_> {
         days
     }
 
-    fn money(&self, bill: &Bill, charges: &[Charge], explained: Option<&Explained>, made: &mut Reconciliation) {
+    fn money(&self, bill: &Bill, charges: &[Charge], usage: &[Charge], made: &mut Reconciliation) {
         let dims = Dims { tier: false, ..Dims::of(charges, self.plan) };
-        let days = self.days(bill, BillingSource::Costs, charges, "amounts in USD", dims, &mut made.notes);
-        let known = explained.filter(|(of, ..)| dims.within(*of));
-        let values = known.map(|(_, _, rows)| self.values(dims, rows)).unwrap_or_default();
+        let told = self.told(bill, BillingSource::Costs, charges);
+        let days = self.days(&told, BillingSource::Costs, charges, "amounts in USD", dims, &mut made.notes);
+        let of_tokens = self.told(bill, BillingSource::Usage, usage);
+        let lacking = Lacking::of(bill, &told, &of_tokens);
+        let usage: Vec<Charge> = usage.iter().filter(|tokens| lacking.is_asked_for(tokens)).cloned().collect();
+        let of = Dims::of(&usage, self.plan);
+        let values = if !usage.is_empty() && dims.within(of) {
+            self.values(dims, &tokens::compare(&usage, self.observed, self.plan, of, &days))
+        } else {
+            BTreeMap::new()
+        };
+        let mut accounts: BTreeMap<ReconcileKey, BTreeSet<&str>> = BTreeMap::new();
+        for charge in charges.iter().filter(|charge| charge.money.as_ref().is_some_and(|money| money.pico.0 != 0)) {
+            accounts.entry(dims.of_charge(charge, self.plan)).or_default().insert(&charge.account);
+        }
+        let mut without = BTreeSet::new();
         for (key, group) in self.groups(charges, Method::List, dims, &days) {
-            let is_known = known.is_some_and(|(_, days, _)| key.day.is_none_or(|day| days.contains(&day)));
-            let value = values.get(&key).copied().filter(|_| is_known);
+            let lacks = lacking.within(key.day, accounts.get(&key));
+            let value = values.get(&key).copied().filter(|_| lacks.is_empty());
+            if group.billed != group.observed {
+                without.extend(lacks);
+            }
             let parts = self.explain(&group, value);
             push(made, Measured::Money(Currency::usd().code().to_string()), key, &group, parts);
         }
+        made.notes.extend(Lacking::note(&without).filter(|_| !values.is_empty()));
     }
 
     /// Both sides of the comparisons of these charges, which are of one book.
@@ -210,11 +236,12 @@ impl Side<'_> {
 
     fn credits(&self, bill: &Bill, charges: &[Charge], made: &mut Reconciliation) {
         let dims = Dims { tier: false, ..Dims::of(charges, self.plan) };
-        let days = self.days(bill, BillingSource::Workspace, charges, "credits", dims, &mut made.notes);
+        let told = self.told(bill, BillingSource::Workspace, charges);
+        let days = self.days(&told, BillingSource::Workspace, charges, "credits", dims, &mut made.notes);
         for (key, group) in self.groups(charges, Method::Credits, dims, &days) {
             let off = group.billed - group.observed;
             let why = if group.unpriced_tokens > 0 { Difference::Unpriced } else { Difference::NotObserved };
-            let same_tokens = group.billed_tokens == Some(group.observed_tokens);
+            let same_tokens = !group.lacks_tokens && group.billed_tokens == Some(group.observed_tokens);
             let parts = if same_tokens && group.unseen == 0 && (off <= 0 || group.unpriced_tokens == 0) {
                 vec![(Difference::Price, off)]
             } else {

@@ -77,8 +77,15 @@ fn file(charges: &[Charge]) -> BillingFile {
     }
 }
 
+fn covered(c: &Charge) -> Covered {
+    let (source, account, invoice) = (c.source, c.account.clone(), c.invoice.clone());
+    Covered { source, account, invoice, start: c.start, end: c.end }
+}
+
+/// A bill with all of the tokens of its tokens' days.
 fn bill(charges: Vec<Charge>) -> Bill {
-    Bill::new(&[file(&charges)], charges)
+    let tokens = charges.iter().filter(|c| c.source == BillingSource::Usage).map(covered).collect();
+    Bill::new(&[BillingFile { covers: tokens, ..file(&charges) }], charges)
 }
 
 /// Calls with a plan that has nothing but these.
@@ -443,10 +450,8 @@ proptest! {
         };
         let files: Vec<BillingFile> = order.iter().map(|n| {
             let rows = export(*n);
-            let spans = rows.iter().map(|c| Covered {
-                source: c.source, account: c.account.clone(), invoice: String::new(), start: c.start, end: c.end,
-            });
-            BillingFile { sha256: format!("f{n}"), covers: spans.collect(), whole: n % 2 == 0, ..file(&rows) }
+            let covers = rows.iter().map(covered).collect();
+            BillingFile { sha256: format!("f{n}"), covers, whole: n % 2 == 0, ..file(&rows) }
         }).collect();
         let all: Vec<Charge> = order.iter().flat_map(|n| export(*n)).collect();
         let bill = Bill::new(&files, all.into_iter().rev().collect());
@@ -533,7 +538,18 @@ fn map(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
     #[test]
-    fn usage_stands_behind_one_charge((charges, observed) in partly_known(), uplift in prop_oneof![Just(0u8), 0u8..30]) {
+    fn usage_stands_behind_one_charge(
+        (mut charges, observed) in partly_known(),
+        others in prop::collection::vec((2u32..4, 0i64..9_000_000), 0..3),
+        uplift in prop_oneof![Just(0u8), 0u8..30],
+    ) {
+        // Tokens of another organisation explain nothing.
+        charges.extend(others.into_iter().enumerate().map(|(i, (at, input))| Charge {
+            account: "org2".into(),
+            model: Some("gpt-6.1-sol".into()),
+            usage: Some(TokenSums { input, ..TokenSums::default() }),
+            ..charge_of(BillingSource::Usage, 100 + i, (at, at))
+        }));
         let (projects, users) = (map(&[("proj_a", "a"), ("proj_b", "b")]), map(&[("user-u", "u"), ("user-v", "V")]));
         let bill = bill(charges);
         let (all, made) = with_plan(None, &BTreeMap::new(), |plan| {
@@ -545,6 +561,7 @@ proptest! {
             let mut allocated: BTreeMap<[String; 4], i128> = BTreeMap::new();
             let (mut not_observed, mut n) = (0, 0);
             for one in all.iter().filter(|one| one.charge.channel == channel) {
+                prop_assert!(one.charge.usage.is_none());
                 let sum: i128 = one.shares.iter().map(|share| amount(&share.money, share.credits)).sum();
                 prop_assert_eq!(sum, amount(&one.charge.money, one.charge.credits));
                 for share in &one.shares {

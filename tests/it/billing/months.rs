@@ -5,7 +5,7 @@ use crate::support::{TestEnv, Transcript};
 use serde_json::Value;
 
 /// 2026-11-21, on which everything was used.
-const DAY: u64 = 1_795_219_200;
+pub const DAY: u64 = 1_795_219_200;
 
 /// Responses of gpt-5.5 with one output token each: at 5 and 30 USD, or 125 and 750 credits, per million.
 pub fn used(env: &TestEnv, n: u64, user: &str, inputs: &[u64]) {
