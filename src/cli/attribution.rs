@@ -21,7 +21,7 @@ pub(super) enum Command {
     Test(TestArgs),
     /// Rules to begin with: by what would catch most of what no team is known of
     #[command(after_help = "Example:
-  codex-tally attribution suggest -p 2026-10 > draft.toml
+  codex-tally attribution suggest -p 2026-10 > draft.toml   (then write into it whose each is)
 
 What is printed is TOML. Each rule needs its team filled in before it is understood.")]
     Suggest(SuggestArgs),

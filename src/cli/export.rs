@@ -16,11 +16,11 @@ use std::process::ExitCode;
 /// Export a month for other tools
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Example:
-  codex-tally export focus -p 2026-10 --out october.csv")]
+  codex-tally export focus -p 2026-10 --out october-focus.csv")]
 pub(super) enum Command {
     /// The charges of a month as rows of FOCUS, the FinOps Open Cost and Usage Specification (CSV)
     #[command(after_help = "Examples:
-  codex-tally export focus -p 2026-10 --out october.csv
+  codex-tally export focus -p 2026-10 --out october-focus.csv
   codex-tally export focus -p 2026-10 --focus 1.3 --no-sessions | head
 
 Periods of FOCUS are of UTC. docs/focus.md tells what each column holds.")]

@@ -68,7 +68,7 @@ const EXAMPLE: &str = "Examples:
   codex-tally report monthly -p 2026-10 --format csv --out october.csv
   codex-tally chargeback -p 2026-10 --out october
                                             what each team pays: a CSV and a statement each
-  codex-tally export focus -p 2026-10 --out october.csv
+  codex-tally export focus -p 2026-10 --out october-focus.csv
                                             the month's charges for finance tools (FinOps FOCUS)
   codex-tally show last                     the last session, turn by turn
   codex-tally serve                         receive Codex's telemetry; prints the lines for its config.toml

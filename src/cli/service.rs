@@ -289,7 +289,7 @@ pub(super) fn start_again(context: &Context) -> Option<&'static str> {
     let args = Args { manager: None, sync: false, http: None, grpc: None, auth: AuthArg::Token };
     let service = Service::new(context, &args).ok()?;
     let there = service.files.iter().any(|(name, _)| service.path(name).exists());
-    there.then_some(match service.manager {
+    (there && service.of_another_home().is_none()).then_some(match service.manager {
         Manager::Systemd => {
             "systemctl --user --all reset-failed 'codex-tally*'; systemctl --user restart codex-tally.socket codex-tally.service"
         }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  codex-tally completions bash > ~/.local/share/bash-completion/completions/codex-tally
+  codex-tally completions bash > ~/.local/share/bash-completion/completions/codex-tally   (mkdir -p the folder first)
   codex-tally completions zsh > ~/.zfunc/_codex-tally
   codex-tally completions fish > ~/.config/fish/completions/codex-tally.fish")]
 pub(super) struct CompletionsArgs {

@@ -74,7 +74,7 @@ pub(super) fn check(endpoint: &str, seen: &Seen, token: Option<&str>, checks: &m
             };
         }
     };
-    match listener {
+    match &listener {
         Listener::Ours(_) => checks.ok("sink", "it speaks TLS, and has shown that it has the token"),
         Listener::Open(_) | Listener::Other => {
             checks.ok("sink", "it speaks TLS, with a certificate for that name; its token is not that of this home");
@@ -91,7 +91,11 @@ pub(super) fn check(endpoint: &str, seen: &Seen, token: Option<&str>, checks: &m
     match sink.send("[]") {
         Ok(200) => checks.ok("token", "the sink takes what Codex sends"),
         Ok(401) => {
-            checks.fail("token", "the sink refuses the token that Codex sends, or its lack", "ask who runs it for one");
+            let next = match listener {
+                Listener::Ours(_) => "write what `token` in this home holds into Codex's exporter",
+                _ => "ask who runs it for one",
+            };
+            checks.fail("token", "the sink refuses the token that Codex sends, or its lack", next);
         }
         Ok(status) => checks.fail("token", format!("the sink answers {status}"), "look at what it says where it runs"),
         Err(e) => checks.fail("token", format!("{e:#}"), "try again"),

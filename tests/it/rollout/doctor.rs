@@ -425,7 +425,7 @@ fn a_sink_that_speaks_tls_is_asked_as_codex_asks_it() {
     }
     assert!(of("sink")["says"].as_str().unwrap().contains("has shown that it has the token"), "{said:#}");
     otel("ca.pem", "client", "0000000000000000000000000000000000000000000000000000000000000000");
-    rolled.complains("fail", "token", "refuses", "who runs it", &[]);
+    rolled.complains("fail", "token", "refuses", "`token` in this home", &[]);
     // Its certificate is of another authority than the one that the exporter believes.
     otel("client.pem", "client", token.trim());
     rolled.complains("fail", "exporter", "cannot be asked", "ca-certificate", &[]);
