@@ -1,6 +1,7 @@
 //! Rollups over months of which some are sealed: what was sealed stands, and the first open month has the corrections.
 
 use super::book::Bookable;
+use super::rollup::index_of;
 use super::sealed::Share;
 use crate::model::{
     BillingPeriod, Booked, CoverageRow, Keys, LineClass, ReportedRow, SessionRollup, Slot, Status, Sums, ToolCostRow,
@@ -157,15 +158,6 @@ fn compared<'a>(keys: &Keys<'a>, slot: Slot) -> (BillingPeriod, [&'a str; 8], &'
     (of(keys, slot), keys.values, keys.thread)
 }
 
-fn key_index<'a>(made: &mut SessionRollup<'a>, keys: Keys<'a>) -> u32 {
-    let known = made.keys.iter().rposition(|k| *k == keys);
-    let index = known.unwrap_or_else(|| {
-        made.keys.push(keys);
-        made.keys.len() - 1
-    });
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
 fn add_lines<'a>(
     made: &mut SessionRollup<'a>,
     slot: Slot,
@@ -173,7 +165,7 @@ fn add_lines<'a>(
     name: &impl Fn(BillingPeriod) -> &'a str,
 ) {
     for line in lines {
-        let keys = key_index(made, correction(keys_of(line), name(line.of)));
+        let keys = index_of(&mut made.keys, correction(keys_of(line), name(line.of)));
         let known = made.usage.iter().rposition(|row| row.slot == slot && row.keys == keys);
         let at = known.unwrap_or_else(|| {
             made.usage.push(UsageRow { slot, keys, ..UsageRow::default() });
@@ -219,7 +211,7 @@ fn add_tools<'a>(
         row.fees_usd = row.fees_usd.filter(|fees| *fees != 0);
         // How a call ended, and how long it took, is nothing that is booked.
         if row.calls != 0 || row.unpriced != 0 || row.fees_usd.is_some() {
-            let keys = key_index(made, correction(keys, name(period)));
+            let keys = index_of(&mut made.keys, correction(keys, name(period)));
             made.tools.push(ToolRow { slot, keys, name: tool, ..row });
         }
     }
@@ -244,7 +236,7 @@ fn add_reported<'a>(
     for ((period, ..), (keys, sum)) in sums {
         let sum = sum.without_zeros();
         if sum != Sums::default() {
-            let keys = key_index(made, correction(keys, name(period)));
+            let keys = index_of(&mut made.keys, correction(keys, name(period)));
             let reported_usd = sum.reported_usd.unwrap_or(0);
             made.reported.push(ReportedRow { slot, keys, reported_usd, list_usd: sum.reported_list_usd });
         }
@@ -286,7 +278,7 @@ pub(super) fn add_coverage<'a>(
         }
     }
     for ((keys, traits), responses) in rows.into_iter().filter(|(_, responses)| *responses != 0) {
-        let (keys, traits) = (key_index(made, keys), trait_index(made, traits));
+        let (keys, traits) = (index_of(&mut made.keys, keys), index_of(&mut made.traits, traits));
         made.coverage.push(CoverageRow { slot, keys, traits, responses });
     }
 }
@@ -300,13 +292,4 @@ struct Certainty<'a> {
 
 fn name_of(line: &Booked) -> (&str, &str) {
     (&line.thread, &line.line)
-}
-
-fn trait_index<'a>(made: &mut SessionRollup<'a>, traits: Traits<'a>) -> u32 {
-    let known = made.traits.iter().rposition(|t| *t == traits);
-    let index = known.unwrap_or_else(|| {
-        made.traits.push(traits);
-        made.traits.len() - 1
-    });
-    u32::try_from(index).unwrap_or(u32::MAX)
 }

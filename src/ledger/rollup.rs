@@ -109,13 +109,18 @@ impl<T> Default for Table<T> {
 
 impl<T: PartialEq> Table<T> {
     fn index(&mut self, thing: T) -> u32 {
-        let known = self.all.iter().rposition(|k| *k == thing);
-        let index = known.unwrap_or_else(|| {
-            self.all.push(thing);
-            self.all.len() - 1
-        });
-        u32::try_from(index).unwrap_or(u32::MAX)
+        index_of(&mut self.all, thing)
     }
+}
+
+/// Where a thing is in a list; it is put there if it was not.
+pub(super) fn index_of<T: PartialEq>(all: &mut Vec<T>, thing: T) -> u32 {
+    let known = all.iter().rposition(|k| *k == thing);
+    let index = known.unwrap_or_else(|| {
+        all.push(thing);
+        all.len() - 1
+    });
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 fn line_keys<'a>(line: &'a Line, names: &'a Names) -> Keys<'a> {
