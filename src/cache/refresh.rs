@@ -78,18 +78,16 @@ impl Family {
         let mut family = Family { seen: Vec::new(), observations: Vec::new() };
         let mut known = BTreeSet::new();
         // What was sealed together is looked at together, whatever it is by now.
-        let with_sealed = |mut ids: Vec<ThreadId>| {
-            ids.extend(store.sealed_with(&ids)?);
-            store.family(&ids)
-        };
-        let mut new = with_sealed(threads.to_vec())?;
+        let mut new = store.family(&[threads, &store.sealed_with(threads)?].concat())?;
         while !new.is_empty() {
             known.extend(new.iter().cloned());
             let threads = new.clone();
             family.seen.extend(store.marks(new)?);
             family.observations.extend(store.observations_of(&threads)?);
             // A new link can lead to a session that was not looked at yet.
-            new = with_sealed([attribution::roots(&family.observations), threads].concat())?;
+            let roots = attribution::roots(&family.observations);
+            let sealed = store.sealed_with(&[&roots[..], &threads].concat())?;
+            new = store.family(&[roots, sealed].concat())?;
             new.retain(|thread| !known.contains(thread));
         }
         Ok(family)

@@ -219,7 +219,7 @@ struct Plan {
 fn plan(context: &Context, args: &Args, place: &Place, there: &Registrations, record: Record) -> anyhow::Result<Plan> {
     let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
     let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
-    let encrypted = context.config.sink.tls_cert.is_some();
+    let encrypted = context.config.sink.is_encrypted();
     if encrypted && !args.no_otel {
         // Which name its certificate has, and which authority signed it, is not known here.
         let says =

@@ -162,15 +162,14 @@ impl Doors {
     fn new(args: &Args, said: &SinkConfig) -> anyhow::Result<Self> {
         #[cfg(feature = "tls")]
         let tls = tls(args, said)?;
-        #[cfg(feature = "tls")]
-        let encrypted = tls.is_some();
         #[cfg(not(feature = "tls"))]
-        let encrypted = false;
-        if !encrypted && said.tls_cert.is_some() {
-            bail!("`tls_cert` of `[sink]`: this program was built without TLS");
-        }
+        let tls = if said.is_encrypted() {
+            bail!("`tls_cert` of `[sink]`: this program was built without TLS")
+        } else {
+            None::<()>
+        };
         Ok(Doors {
-            encrypted,
+            encrypted: tls.is_some(),
             #[cfg(feature = "tls")]
             tls,
             hosts: args.allow_host.iter().chain(&said.allow_hosts).cloned().collect(),

@@ -267,7 +267,7 @@ fn await_sink(context: &Context, address: SocketAddr) -> anyhow::Result<String> 
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         let listener = who_listens(address, token::read(&context.home)?.as_deref())?;
-        if context.config.sink.tls_cert.is_some() && listener == Listener::Stranger {
+        if context.config.sink.is_encrypted() && listener == Listener::Stranger {
             // It answers nothing that is not encrypted; a sink that cannot start closes the port.
             return Ok(format!(
                 "something listens on https://{address} now (`codex-tally doctor` tells whether it is the sink), and"

@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, wanted: &Wanted, print: bool, yes: bool) ->
     let team = wanted.team.clone().or(kept).map(|team| ("x-team".to_string(), team));
     // The same for all users, so it cannot hold the secret of one.
     let headers = team.into_iter().collect();
-    let encrypted = context.config.sink.tls_cert.is_some();
+    let encrypted = context.config.sink.is_encrypted();
     if wanted.otel && encrypted {
         out::talk("note: the sink of this home speaks TLS, so no exporter is demanded; docs/service.md has its lines");
     }

@@ -138,6 +138,13 @@ pub struct SinkConfig {
     pub allow_cleartext: bool,
 }
 
+impl SinkConfig {
+    /// Whether it speaks TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+}
+
 /// A billing channel, as the file names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

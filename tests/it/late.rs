@@ -6,20 +6,12 @@ use sha2::{Digest, Sha256};
 
 /// A machine whose channel is known, and usage of August 2026.
 fn machine() -> TestEnv {
-    let env = TestEnv::new();
-    std::fs::create_dir_all(env.home()).unwrap();
-    std::fs::write(env.home().join("config.toml"), "channel = \"api\"\n").unwrap();
-    env
+    TestEnv::new().billed_by_the_api()
 }
 
 /// Adds to the transcript of the `n`th thread a response of a model to so many input tokens, on a day of 2026.
 fn respond(env: &TestEnv, n: u64, model: &str, day: &str, input: u64) {
-    let transcript = Transcript::new(n);
-    let path = transcript.path(env);
-    let old = std::fs::read_to_string(&path).unwrap_or_default();
-    let head = if old.is_empty() { transcript.head() } else { String::new() };
-    let new = (head + &transcript.record(input)).replace("2026-11-21T", &format!("2026-{day}T"));
-    std::fs::write(&path, old + &new.replace("\"gpt-5.5\"", &format!("\"{model}\""))).unwrap();
+    Transcript::new(n).respond(env, day, input, &[("\"gpt-5.5\"", &format!("\"{model}\""))]);
 }
 
 fn seal(env: &TestEnv, period: &str) {

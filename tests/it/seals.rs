@@ -7,20 +7,12 @@ use crate::support::{TestEnv, Transcript};
 
 /// A machine whose channel is known.
 fn machine() -> TestEnv {
-    let env = TestEnv::new();
-    std::fs::create_dir_all(env.home()).unwrap();
-    std::fs::write(env.home().join("config.toml"), "channel = \"api\"\n").unwrap();
-    env
+    TestEnv::new().billed_by_the_api()
 }
 
 /// Adds to the transcript of the `n`th thread a response of so many input tokens, on a day of 2026.
 fn respond(env: &TestEnv, n: u64, day: &str, input: u64) {
-    let transcript = Transcript::new(n);
-    let path = transcript.path(env);
-    let old = std::fs::read_to_string(&path).unwrap_or_default();
-    let head = if old.is_empty() { transcript.head() } else { String::new() };
-    let new = (head + &transcript.record(input)).replace("2026-11-21T", &format!("2026-{day}T"));
-    std::fs::write(&path, old + &new).unwrap();
+    Transcript::new(n).respond(env, day, input, &[]);
 }
 
 fn report(env: &TestEnv, period: &str, by: &str) -> Value {

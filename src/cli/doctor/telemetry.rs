@@ -35,7 +35,7 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
         return daemon(context, seen, checks);
     }
     let ours = exporter(context, seen, checks);
-    if context.config.sink.tls_cert.is_some() {
+    if context.config.sink.is_encrypted() {
         // Plain questions say nothing of it.
         return;
     }
@@ -62,7 +62,7 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
     let over = |kind: &str| seen.exporter[kind]["endpoint"].as_str().map(str::to_string);
     let from = seen.exporter_file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
     let address = address(context);
-    let encrypted = context.config.sink.tls_cert.is_some();
+    let encrypted = context.config.sink.is_encrypted();
     match (over("otlp-http"), over("otlp-grpc")) {
         (Some(endpoint), _) if encrypted && is_near(&endpoint) => checks.fail(
             "exporter",
@@ -99,7 +99,7 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
 /// Whether logs go to our sink's door for gRPC.
 fn over_grpc(context: &Context, endpoint: &str, from: &str, checks: &mut Checks) -> bool {
     let door = serve::addresses(context, None, None).ok().and_then(|(_, grpc)| grpc);
-    let scheme = if context.config.sink.tls_cert.is_some() { "https" } else { "http" };
+    let scheme = if context.config.sink.is_encrypted() { "https" } else { "http" };
     let port = |address: SocketAddr| format!(":{}", address.port());
     let is_door = |door: SocketAddr| {
         endpoint.starts_with(&format!("{scheme}://")) && endpoint.trim_end_matches('/').ends_with(&port(door))

@@ -70,9 +70,10 @@ impl Queue {
     /// Takes a request in, unless it has gone through so many sinks that it goes round in a ring. Returns whether it could; that it could not is told and counted, and is no reason to refuse it.
     pub(crate) fn put(&self, parcel: &Parcel) -> bool {
         if parcel.hops >= MOST_HOPS {
-            let why = "they came through {} sinks already; do sinks pass on to each other in a ring?";
+            let why =
+                format!("they came through {} sinks already; do sinks pass on to each other in a ring?", parcel.hops);
             self.0.reporter.count(|stats| stats.not_forwarded += 1);
-            self.0.reporter.warn(Warning::ForwardLost, 1, &why.replace("{}", &parcel.hops.to_string()));
+            self.0.reporter.warn(Warning::ForwardLost, 1, &why);
             return false;
         }
         let size = parcel.body.len() as u64;

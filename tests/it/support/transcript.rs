@@ -51,6 +51,16 @@ impl Transcript {
         line("token_usage_record", &record)
     }
 
+    /// Adds the `n`th response to the file, on a day of 2026 (`08-31`), with some other words in its lines.
+    pub fn respond(&self, env: &TestEnv, day: &str, n: u64, words: &[(&str, &str)]) {
+        let path = self.path(env);
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        let head = if old.is_empty() { self.head() } else { String::new() };
+        let new = (head + &self.record(n)).replace("2026-11-21T", &format!("2026-{day}T"));
+        let new = words.iter().fold(new, |text, (from, to)| text.replace(from, to));
+        std::fs::write(&path, old + &new).expect("a transcript");
+    }
+
     fn turn(&self) -> String {
         self.thread.replace("-b2d8-", "-b2e8-")
     }
