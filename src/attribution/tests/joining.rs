@@ -380,7 +380,7 @@ fn attempts_are_counted_by_whoever_saw_more() {
         (s.responses.len(), s.unmetered_attempts, s.api_errors)
     };
     let start = starts(SourceKind::Hook, &t, &u);
-    let cases: [Case; 7] = [
+    let cases: [Case; 10] = [
         ("both saw it", vec![otlp_failed(5), hook_failed(6)], (0, 1, 0)),
         ("a hook saw two", vec![otlp_failed(5), hook_failed(6), hook_failed(500)], (0, 2, 0)),
         ("a hook registered twice", vec![hook_failed(6), hook_failed(9)], (0, 1, 0)),
@@ -391,6 +391,9 @@ fn attempts_are_counted_by_whoever_saw_more() {
             (1, 0, 0),
         ),
         ("the response has its own record", vec![otlp_failed(5), tur(&t, &u, "r", 6, 9), otlp(&t, 7, 9)], (1, 1, 0)),
+        ("given up, only telemetry has its usage", vec![otlp(&t, 5, 9), hook_failed(12)], (1, 0, 0)),
+        ("given up twice, one with usage", vec![otlp(&t, 5, 9), hook_failed(12), hook_failed(900)], (1, 1, 0)),
+        ("given up beside one that ended", vec![hook(&t, &u, 10, 1, 9), otlp(&t, 5, 9), hook_failed(12)], (1, 1, 0)),
         ("refused", vec![failed(SourceKind::Otlp, 5, "api")], (0, 0, 1)),
     ];
     for (name, all, expected) in cases {

@@ -10,7 +10,7 @@ use crate::support::{Step, eventually, truth};
 #[test]
 #[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run")]
 fn turns_that_nobody_typed_count_once() {
-    let rig = Rig::new(vec![say(1), say(2), say(3), say(4), run(5, "sleep 1"), say(6)]);
+    let rig = Rig::new(vec![say(1), say(2), say(3), say(4), run(5, "touch begun; sleep 1"), say(6)]);
     let mut codex = rig.codex();
     codex.exec(&["first"]);
     let thread = codex.threads()[0].clone();
@@ -18,11 +18,12 @@ fn turns_that_nobody_typed_count_once() {
     let mut app = codex.app_server();
     app.call("thread/resume", &json!({"threadId": thread}));
     assert_eq!(app.ended(&thread), "completed");
-    app.call("thread/goal/set", &json!({"threadId": thread, "objective": "do it", "tokenBudget": 20_000}));
+    app.call("thread/goal/set", &json!({"threadId": thread, "objective": "do it", "tokenBudget": 15_000}));
     assert_eq!([app.ended(&thread), app.ended(&thread)], ["completed", "completed"]);
     app.call("thread/goal/clear", &json!({"threadId": thread}));
     let turn = app.begin(&thread, "steered", &json!({}));
-    eventually("the command runs", || rig.kinds().len() == 5);
+    // Earlier it would give up the response.
+    eventually("the command runs", || rig.env.work().join("begun").exists());
     let input = json!([{"type": "text", "text": "otherwise"}]);
     app.call("turn/steer", &json!({"threadId": thread, "expectedTurnId": turn, "input": input}));
     assert_eq!(app.ended(&thread), "completed");
