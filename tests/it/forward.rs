@@ -3,7 +3,7 @@
 use crate::support::client::call;
 use crate::support::env::HOOK;
 use crate::support::http::Request;
-use crate::support::{Codex, MockModel, Step, TestEnv, Usage, eventually};
+use crate::support::{Codex, MockModel, Step, TestEnv, Usage, eventually, free_port};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{BufReader, Write};
@@ -124,8 +124,7 @@ fn requests_are_passed_on_unchanged_with_headers_of_their_own() {
 #[test]
 fn what_cannot_be_delivered_waits_and_nothing_is_sent_twice() {
     let env = TestEnv::new();
-    // A port at which nobody is: found, and free again.
-    let address = listener().local_addr().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let url = format!("http://{address}");
     let server = env.serve(&["--forward", &url]);
     let body = |i: u8| format!(r#"{{"resourceLogs":[],"n":{i}}}"#).into_bytes();
@@ -203,7 +202,7 @@ const RECORD: &[u8] = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"attrib
 #[test]
 fn a_sink_does_not_pass_on_to_itself() {
     let env = TestEnv::new();
-    let port = listener().local_addr().unwrap().port();
+    let port = free_port();
     for (http, url) in [
         (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")),
         (format!("127.0.0.1:{port}"), format!("http://localhost:{port}/base")),
@@ -214,7 +213,7 @@ fn a_sink_does_not_pass_on_to_itself() {
         assert!(said.stderr.contains("is this sink itself") && said.stdout.is_empty(), "{url}: {said}");
     }
     // Another port of this machine is another's.
-    let other = listener().local_addr().unwrap().port();
+    let other = free_port();
     let server = env.serve(&["--forward", &format!("http://127.0.0.1:{other}")]);
     assert!(server.stop().success());
 }
@@ -222,7 +221,7 @@ fn a_sink_does_not_pass_on_to_itself() {
 #[test]
 fn in_a_ring_of_sinks_a_request_goes_round_no_more_than_a_few_times() {
     let (one, two) = (TestEnv::new(), TestEnv::new());
-    let ports = [listener(), listener()].map(|listener| listener.local_addr().unwrap().port());
+    let ports = [free_port(), free_port()];
     let serve = |env: &TestEnv, port: u16, to: u16| {
         let more = ["--grpc", "none", "--auth", "none", "--no-follow", "--forward", &format!("http://127.0.0.1:{to}")];
         env.serve_on(port, &more)

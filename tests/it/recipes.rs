@@ -1,10 +1,9 @@
 //! The recipes for CI, `examples/ci`: their own lines with the real Codex, and what the artifact says elsewhere.
 
 use crate::support::env::{Output, TALLY};
-use crate::support::{Codex, MockModel, Step, TestEnv, Usage, truth};
+use crate::support::{Codex, MockModel, Step, TestEnv, Usage, free_port, truth};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -118,7 +117,7 @@ fn job(of: impl Fn(&TestEnv) -> Recipe, fails: bool) {
         .is_empty()
     );
     // Not the usual port, where a sink of the developer's own may listen.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     std::fs::create_dir_all(env.home()).unwrap();
     let sink = format!("channel = \"api\"\n[sink]\nhttp = \"127.0.0.1:{port}\"\ngrpc = \"none\"\n");
     std::fs::write(env.home().join("config.toml"), sink).unwrap();

@@ -18,7 +18,7 @@ use codex_tally::setup;
 
 use crate::support::env::Output;
 use crate::support::terminal::Terminal;
-use crate::support::{Codex, MockModel, Server, Step, TestEnv, truth};
+use crate::support::{Codex, MockModel, Server, Step, TestEnv, free_port, truth};
 
 /// A configuration as somebody has it who has his own hook.
 const OWN: &str = "# my Codex\nmodel = \"gpt-5.5\"   # the good one\n\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\n\
@@ -178,7 +178,7 @@ fn another_port_and_token_reach_codex_by_another_init() {
 #[test]
 fn the_sink_listens_where_the_configuration_says() {
     let env = TestEnv::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = free_port();
     on_port(&env, free);
     let server = Server::start(env.tally(&["serve"]));
     assert_eq!(server.port(), free);

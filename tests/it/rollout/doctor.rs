@@ -385,7 +385,7 @@ fn a_sink_that_speaks_tls_is_asked_as_codex_asks_it() {
     let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls").join(name);
     let env = TestEnv::new();
     let model = MockModel::start(Vec::new());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::support::free_port();
     super::on_port(&env, port);
     let path = env.home().join("config.toml");
     let tls = format!(

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Server;
+use super::{Server, free_port};
 
 /// The program under test.
 pub const TALLY: &str = env!("CARGO_BIN_EXE_codex-tally");
@@ -112,7 +112,7 @@ impl TestEnv {
     /// Starts `codex-tally serve` on free ports and returns when it listens.
     #[track_caller]
     pub fn serve(&self, args: &[&str]) -> Server {
-        self.serve_on(0, args)
+        self.serve_on(free_port(), args)
     }
 
     /// The same with a chosen port for OTLP/HTTP.

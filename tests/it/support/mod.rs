@@ -20,7 +20,9 @@ pub mod transcript;
 pub mod truth;
 mod websocket;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use capture::{Capture, Feed};
 pub use codex::Codex;
@@ -35,6 +37,19 @@ pub use truth::{Served, Usage};
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A port of loopback at which nobody is, and which is given to nobody who asks for any port.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Below the range of which systems choose; other runs of these tests begin elsewhere.
+        let place = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(101)) % 10_000;
+        let port = 20_000 + u16::try_from(place).expect("a small number");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until something holds that another process brings about.
