@@ -4,6 +4,7 @@ mod care;
 mod doctor;
 mod environment;
 mod homes;
+mod layers;
 mod notes;
 mod purge;
 mod snippets;
