@@ -188,6 +188,13 @@ fn sink(
             format!("a sink with another token listens on {address}: of another home, or another user"),
             format!("stop it, or set another port as `http` of `[sink]` and run `{INIT}`"),
         ),
+        Listener::Stranger if is_own(context, address) => checks.fail(
+            "sink",
+            format!("this home's own sink listens on {address}, and does not answer (unless it speaks TLS)"),
+            format!(
+                "look at what it says where it runs; stop it, with `kill -9` if it hangs, and start it again: {start}"
+            ),
+        ),
         Listener::Stranger if ours == Some(true) => checks.fail(
             "sink",
             format!("a stranger listens on {address}: it gets what Codex sends, and the token"),

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{config, init, two_responses, with_sink, write_config};
@@ -316,6 +317,23 @@ fn a_stranger_that_never_ends_its_answer_is_not_waited_for() {
     let began = Instant::now();
     let said = without_codex(&env);
     assert!(said.contains("another program listens") && began.elapsed() < Duration::from_secs(20), "{said}");
+}
+
+#[test]
+fn a_sink_of_ours_that_hangs_is_no_stranger() {
+    let env = TestEnv::new();
+    let server = with_sink(&env);
+    let process = Pid::from_raw(server.pid().cast_signed()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    let said = without_codex(&env);
+    kill_process(process, Signal::CONT).unwrap();
+    assert!(said.contains("FAIL  sink") && said.contains("own sink") && said.contains("does not answer"), "{said}");
+    assert!(said.contains("start it again: codex-tally serve"), "{said}");
+    // With another token than it was started with it is still this home's.
+    std::fs::write(env.home().join("token"), "1".repeat(64)).unwrap();
+    let said = without_codex(&env);
+    assert!(said.contains("own sink") && said.contains("another token"), "{said}");
+    assert!(server.stop().success());
 }
 
 #[test]
