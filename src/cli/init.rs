@@ -116,8 +116,10 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     for (says, next) in doctor::environment(context)? {
         out::talk(&format!("warning: {says}: {next}"));
     }
-    let asked = args.trust || nothing || elsewhere.hooks || !notes::runs_hooks(&place.codex_home);
-    next(context, &place.codex_home, asked);
+    if plan.renewed && !nothing {
+        out::talk("next: start the sink again, and each `codex` that runs: they go on with the token of before");
+    }
+    next(context, &place.codex_home, args.trust || !plan.hooks || !notes::runs_hooks(&place.codex_home));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -148,7 +150,10 @@ fn next(context: &Context, codex_home: &Path, trusted: bool) {
     if context.env.path("CODEX_TALLY_HOME").is_some() {
         out::talk("note: CODEX_TALLY_HOME is set here; it must be where Codex runs, too");
     }
-    out::talk("next: `codex-tally serve` while you work, and `codex-tally doctor` to see whether all of it works");
+    out::talk(
+        "next: `codex-tally serve` while you work, or `codex-tally service install` once and for all; and `codex-tally doctor` to see \
+         whether all of it works",
+    );
 }
 
 /// The hook by the path that stays the same across updates.
@@ -215,6 +220,10 @@ struct Plan {
     notes: Vec<String>,
     record: Record,
     token: String,
+    /// The one of before is gone.
+    renewed: bool,
+    /// Hooks are added, which nobody has trusted yet.
+    hooks: bool,
 }
 
 fn plan(
@@ -224,14 +233,13 @@ fn plan(
     (there, elsewhere): (&Registrations, &Elsewhere),
     record: Record,
 ) -> anyhow::Result<Plan> {
-    let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
-    let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
+    let there_is = token::read(&context.home)?;
+    let renewed = there_is.is_none() && !record.files.is_empty();
+    let token = there_is.map_or_else(token::fresh, Ok)?;
+    let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token, renewed, hooks: false };
     let encrypted = context.config.sink.is_encrypted();
     if encrypted && !args.no_otel {
-        // Which name its certificate has, and which authority signed it, is not known here.
-        let says =
-            "the sink of this home speaks TLS, so Codex's exporter stays as it is; docs/service.md has its lines";
-        plan.notes.push(says.to_string());
+        plan.notes.push(notes::ENCRYPTED.to_string());
     }
     let otel =
         (!args.no_otel && !encrypted && !elsewhere.exporter).then(|| own::config(context, &mut plan)).transpose()?;
@@ -277,7 +285,7 @@ fn plan(
         edited.added.exporter = now;
     }
     if let Some(kept) = &edited.kept_exporter {
-        plan.notes.push(notes::kept_exporter(kept));
+        plan.notes.extend(notes::kept_exporter(kept, &wanted, &text, &token::path(&context.home)));
     }
     plan.notes.extend(notes::profiles(&place.codex_home, &place.config));
     let json_change = if in_json { Some(in_hooks_json(&json, &place.command, by_hand)?) } else { None };
@@ -303,6 +311,7 @@ fn note_change(
     added: Added,
     secret: bool,
 ) {
+    plan.hooks |= !added.events.is_empty();
     let mode = edits::mode_of(path);
     let holds = secret && new.contains(&plan.token);
     let tightened = mode.filter(|mode| holds && mode & 0o077 != 0);

@@ -29,6 +29,8 @@ const INIT: &str = "codex-tally init --trust";
 pub(super) struct Seen {
     /// Codex could be asked.
     pub asked: bool,
+    /// Hooks or exporter are another home's, so that nothing is to be done in this one.
+    pub of_another: bool,
     /// When Codex's background process was started, if one runs.
     pub daemon: Option<SystemTime>,
     /// The exporter of logs, as Codex resolves its layers.
@@ -64,7 +66,7 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
         );
         return Ok(());
     }
-    one_home(context, &home, checks)?;
+    seen.of_another = one_home(context, &home, checks)?;
     let program = match trust::codex(context, args.codex.as_deref()) {
         Ok(program) => program,
         Err(e) => {
@@ -109,10 +111,12 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     Ok(())
 }
 
-/// Whether hooks and exporter are those of this home: two homes would each have half.
-fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+/// Whether hooks or exporter are another home's and not of this one: two homes would each have half.
+fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow::Result<bool> {
     let there = registrations(codex_home)?;
-    match Homes::new(context, &there)?.another(&there) {
+    let another = Homes::new(context, &there)?.another(&there);
+    let of_another = another.is_some();
+    match another {
         Some((path, other)) => checks.fail(
             "registered",
             format!("{} is registered for another home, {other}; this is {}", path.display(), context.home.display()),
@@ -121,7 +125,7 @@ fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow
         None if !there.is_empty() => checks.ok("registered", format!("for this home, {}", context.home.display())),
         None => {}
     }
-    Ok(())
+    Ok(of_another)
 }
 
 /// `0.169.0` as numbers that can be compared.

@@ -74,7 +74,7 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
     let from = seen.demanded_by.clone().or(file).map(|from| format!(" ({from})")).unwrap_or_default();
     let address = address(context);
     let encrypted = context.config.sink.is_encrypted();
-    let init = if seen.demanded_by.is_some() { String::new() } else { format!("{INIT}, or ") };
+    let init = if seen.demanded_by.is_some() || seen.of_another { String::new() } else { format!("{INIT}, or ") };
     match (over("otlp-http"), over("otlp-grpc")) {
         (Some(endpoint), _) if encrypted && is_near(&endpoint) => checks.fail(
             "exporter",
@@ -247,6 +247,7 @@ fn header(
                     format!("stop it, and run one that asks for none, as {who} has none: {}", start(context, seen))
                 }
                 Some(who) => format!("who administers {who} can have one of the sink's tokens written there"),
+                None if seen.of_another => "what `registered` says: it is another home that Codex tells".to_string(),
                 None => format!(
                     "{INIT}; if that leaves the exporter as it is, write its header yourself: `authorization`, with `Bearer ` and \
                      what {} holds",

@@ -394,6 +394,11 @@ fn another_home_is_told_whose_the_hooks_are() {
     assert_eq!(registered["verdict"], "fail", "{registered:#}");
     assert!(registered["says"].as_str().unwrap().contains(rolled.env.home().to_str().unwrap()), "{registered:#}");
     assert!(registered["next"].as_str().unwrap().contains("uninstall"), "{registered:#}");
+    // `init` would refuse.
+    let said = out.json();
+    let exporter = said["checks"].as_array().unwrap().iter().find(|c| c["check"] == "exporter").unwrap();
+    let next = exporter["next"].as_str().unwrap();
+    assert!(next.starts_with("set `http` of `[sink]`") && !next.contains("codex-tally init"), "{exporter:#}");
 }
 
 #[test]
