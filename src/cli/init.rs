@@ -119,7 +119,8 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     if plan.renewed && !nothing {
         out::talk("next: start the sink again, and each `codex` that runs: they go on with the token of before");
     }
-    next(context, &place.codex_home, args.trust || !plan.hooks || !notes::runs_hooks(&place.codex_home));
+    let trusted = args.trust || !plan.hooks || !notes::runs_hooks(&place.codex_home);
+    next(context, &place.codex_home, trusted, &elsewhere);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -136,7 +137,7 @@ fn refuse_another(context: &Context, codex_home: &Path) -> anyhow::Result<()> {
 }
 
 /// What is left for the user to do.
-fn next(context: &Context, codex_home: &Path, trusted: bool) {
+fn next(context: &Context, codex_home: &Path, trusted: bool, elsewhere: &Elsewhere) {
     if !trusted {
         out::talk(
             "next: start `codex` and trust the hooks when it asks (or `codex-tally init --trust`); until then it skips them",
@@ -150,10 +151,10 @@ fn next(context: &Context, codex_home: &Path, trusted: bool) {
     if context.env.path("CODEX_TALLY_HOME").is_some() {
         out::talk("note: CODEX_TALLY_HOME is set here; it must be where Codex runs, too");
     }
-    out::talk(
-        "next: `codex-tally serve` while you work, or `codex-tally service install` once and for all; and `codex-tally doctor` to see \
-         whether all of it works",
-    );
+    // Of a sink that takes what the managed layer sends its note tells.
+    let serve = "`codex-tally serve` while you work, or `codex-tally service install` once and for all; and ";
+    let serve = if elsewhere.exporter { "" } else { serve };
+    out::talk(&format!("next: {serve}`codex-tally doctor` to see whether all of it works"));
 }
 
 /// The hook by the path that stays the same across updates.

@@ -154,7 +154,7 @@ impl<'t> Scan<'t> {
         let of_program =
             self.flags.and_then(|(flags, attached)| flags.iter().copied().find(|flag| right(flag, attached)));
         let Some(flag) = of_program else {
-            let flag = names::user_flag(word, after)?;
+            let flag = names::user_flag(word, after, self.flags.map(|(flags, _)| flags))?;
             let behind = &self.text[self.at + flag.len()..];
             let spaces = behind.len() - behind.trim_start_matches([' ', '=']).len();
             let found = of_user(&behind[spaces..])?;

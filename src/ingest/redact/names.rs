@@ -117,13 +117,16 @@ const COMMANDS: [(&str, &[&str], bool); 24] = [
     ("mosquitto", &["-P"], true),
     ("redis-cli", &["-a"], true),
     ("ldap", &["-w"], true),
-    ("curl", &["-b"], true),
+    ("curl", CURL, true),
     ("useradd", &["-p"], true),
     ("usermod", &["-p"], true),
     ("ssh-keygen", &["-N", "-P"], true),
     ("ipmitool", &["-P"], true),
     ("openssl", &["-k", "-K", "-pass", "-passin", "-passout"], false),
 ];
+
+/// Those of curl, which alone writes flags together before the user: `-su ann:x`.
+const CURL: &[&str] = &["-b"];
 
 /// Programs whose flag is too common to go by how a name begins: HTTPie.
 const EXACT: [&str; 4] = ["http", "https", "xh", "xhs"];
@@ -142,18 +145,18 @@ pub(super) fn flags(word: &str, after: &str) -> Option<(&'static [&'static str],
 /// Flags that take a user, and behind a colon a password, whatever the program.
 const USERS: [&str; 2] = ["--user", "--proxy-user"];
 
-/// The flag that takes a user at the beginning of a word: `-u`, `--user`, and `-u` behind other letters (`-su`) or before the user.
-pub(super) fn user_flag<'w>(word: &'w str, after: &str) -> Option<&'w str> {
+/// The flag that takes a user at the beginning of a word: `-u`, `--user`, of curl also `-su`; or `-u` before the user.
+pub(super) fn user_flag<'w>(word: &'w str, after: &str, of_program: Option<&[&str]>) -> Option<&'w str> {
     let long = |flag: &&&str| word.strip_prefix(**flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
     if let Some(flag) = USERS.iter().find(long) {
         return Some(&word[..flag.len()]);
     }
     let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
-    let short = letters.len() <= 8 && letters.ends_with(['u', 'U']) && letters.chars().all(|c| c.is_ascii_alphabetic());
-    if short {
+    let together = of_program == Some(CURL) && letters.len() <= 8 && letters.chars().all(|c| c.is_ascii_alphabetic());
+    if ["u", "U"].contains(&letters) || together && letters.ends_with(['u', 'U']) {
         return Some(word);
     }
-    (word.starts_with("-u") && after.starts_with(':')).then_some("-u")
+    (letters.starts_with('u') && after.starts_with(':')).then_some("-u")
 }
 
 /// Words that give a name its value without a sign between: `ENV DB_PASSWORD x`.

@@ -138,6 +138,7 @@ fn the_managed_layer_is_not_worked_against() {
     let told = inside(&["init", "--yes", "--trust", "--codex", Codex::program()]).ok();
     assert!(told.stderr.contains("/etc/codex/requirements.toml has the hooks for all users"), "{told}");
     assert!(told.stderr.contains("codex-tally serve --auth none"), "{told}");
+    assert!(!told.stderr.contains("`codex-tally serve` while you work"), "{told}");
     assert_eq!(config(&env), before);
     // Another port than the one that is demanded.
     drop(server);
