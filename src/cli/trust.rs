@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::out;
-use crate::setup::codex::{Codex, Hook};
+use crate::setup::codex::{Codex, Hook, without_user_hooks};
 use crate::setup::{find_in_path, is_ours};
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
@@ -38,6 +38,9 @@ pub(super) fn trust(context: &Context, asked: Option<&Path>, codex_home: &Path, 
                 bail!(
                     "hooks are switched off: set `hooks = true` in `[features]` of Codex's config.toml, then try again"
                 );
+            }
+            if let Some((why, next)) = without_user_hooks(&codex.requirements()) {
+                bail!("{why}: {next}");
             }
             bail!("Codex {} does not list the hooks; is it older than 0.129?", codex.version());
         }

@@ -77,6 +77,19 @@ pub struct Hooks {
     pub errors: Vec<Value>,
 }
 
+/// Why hooks of users do not run under these requirements, and what to do; nothing if they may.
+pub fn without_user_hooks(requirements: &Value) -> Option<(&'static str, &'static str)> {
+    if requirements["featureRequirements"]["hooks"] == Value::Bool(false) {
+        let next = "who administers this machine can allow them; telemetry and transcripts are recorded all the same";
+        return Some(("hooks are switched off by the managed configuration", next));
+    }
+    let only = requirements["allowManagedHooksOnly"] == Value::Bool(true);
+    only.then_some((
+        "only hooks of the managed configuration are allowed here",
+        "who administers this machine adds ours: codex-tally init --system",
+    ))
+}
+
 /// When Codex's background process was started, if one runs. It keeps the exporter of that moment (0.169).
 pub fn daemon_since(codex_home: &Path) -> Option<SystemTime> {
     UnixStream::connect(codex_home.join("app-server-control/app-server-control.sock")).ok()?;

@@ -193,13 +193,9 @@ fn registered(ours: &[Ours], config: &Value, managed: &Managed, events: &[&str],
         return checks.fail("hooks", "hooks are switched off in `[features]`", next);
     }
     if missing.len() == events.len() {
-        return match managed.only_its_hooks() {
-            true => checks.fail(
-                "hooks",
-                "our hook is not registered, and only hooks of the managed layer are allowed here",
-                "who administers this machine: codex-tally init --system",
-            ),
-            false => checks.fail("hooks", "our hook is not registered", INIT),
+        return match managed.without_user_hooks() {
+            Some((why, next)) => checks.fail("hooks", format!("our hook does not run: {why}"), next),
+            None => checks.fail("hooks", "our hook is not registered", INIT),
         };
     }
     let all = origins(ours);

@@ -1,7 +1,7 @@
 //! Where hooks and exporter come from, and so who can change them: the user's own files, a plugin, or the managed layer.
 
 use crate::setup::REQUIREMENTS;
-use crate::setup::codex::Hook;
+use crate::setup::codex::{Hook, without_user_hooks};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +38,9 @@ impl Managed {
         Managed { requirements }
     }
 
-    /// Only hooks of the managed layer run.
-    pub fn only_its_hooks(&self) -> bool {
-        self.requirements["allowManagedHooksOnly"] == Value::Bool(true)
+    /// Why hooks of users do not run, and what to do; nothing if they may.
+    pub fn without_user_hooks(&self) -> Option<(&'static str, &'static str)> {
+        without_user_hooks(&self.requirements)
     }
 
     /// Who demands the exporter, with the file if it can be read; nothing if the user can set another.
@@ -189,8 +189,11 @@ mod tests {
             let found = nobody.exporter(&json!({"name": {"type": kind, "file": "/f"}}));
             assert_eq!(found.is_some(), demanded, "{kind}");
         }
-        assert!(nobody.exporter(&Value::Null).is_none() && !nobody.only_its_hooks());
+        assert!(nobody.exporter(&Value::Null).is_none() && nobody.without_user_hooks().is_none());
         let demands = Managed::new(json!({"otel": {"exporter": "none"}, "allowManagedHooksOnly": true}));
-        assert!(demands.exporter(&Value::Null).is_some() && demands.only_its_hooks());
+        assert!(demands.exporter(&Value::Null).is_some());
+        assert!(demands.without_user_hooks().is_some_and(|(_, next)| next.ends_with("init --system")));
+        let off = Managed::new(json!({"featureRequirements": {"hooks": false}}));
+        assert!(off.without_user_hooks().is_some_and(|(why, _)| why.contains("switched off")));
     }
 }

@@ -49,6 +49,16 @@ impl Elsewhere {
                 .push(format!("{file} has the hooks for all users, trusted, so they are not registered once more"));
         }
         let table: toml::Table = text.parse().unwrap_or_default();
+        let says = |table: &toml::Table, key: &str| table.get(key).and_then(toml::Value::as_bool);
+        let features = table.get("features").and_then(toml::Value::as_table);
+        let off = features.is_some_and(|features| says(features, "hooks") == Some(false));
+        if demanded && !self.hooks && (off || says(&table, "allow_managed_hooks_only") == Some(true)) {
+            self.hooks = true;
+            self.notes.push(format!(
+                "{file} lets no hook of a user run, so none is registered; who may write it decides on that, and adds ours with \
+                 `codex-tally init --system`"
+            ));
+        }
         if demanded && table.get("otel").is_some_and(|otel| otel.get("exporter").is_some()) {
             self.exporter = true;
             self.notes.push(format!(

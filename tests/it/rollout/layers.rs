@@ -171,6 +171,36 @@ fn the_managed_layer_is_not_worked_against() {
 }
 
 #[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run, or npm i --prefix target/codex @openai/codex@0.169.0")]
+#[cfg_attr(not(namespaces), ignore = "no namespaces: `unshare --map-root-user --mount true` fails")]
+fn where_no_hook_of_a_user_runs_it_is_said_who_can_change_that() {
+    let env = TestEnv::new();
+    let model = MockModel::start(Vec::new());
+    let _server = with_sink(&env);
+    Codex::new(&env, &model).configure();
+    let _ = init(&env, &["--trust", "--codex", Codex::program()]).ok();
+    let etc = env.root().join("etc-codex");
+    std::fs::create_dir(&etc).unwrap();
+    let inside = |args: &[&str]| {
+        let mut command = env.tally(args);
+        command.env("PATH", path_with_hook()).env("TMPDIR", env.scratch());
+        Output::of(with_etc(&env, &etc, &command))
+    };
+    for (text, why, who) in [
+        ("allow_managed_hooks_only = true\n", "only hooks of the managed", "codex-tally init --system"),
+        ("[features]\nhooks = false\n", "switched off by the managed", "who administers this machine"),
+    ] {
+        std::fs::write(etc.join("requirements.toml"), text).unwrap();
+        let said = inside(&["doctor", "--json", "--codex", Codex::program()]).fails(1).json();
+        let (verdict, says, next) = check(&said, "hooks");
+        assert!(verdict == "fail" && says.contains(why) && next.contains(who), "{said:#}");
+        let refused = inside(&["init", "--yes", "--trust", "--codex", Codex::program()]).fails(1);
+        assert!(refused.stderr.contains("lets no hook of a user run") && refused.stderr.contains(why), "{refused}");
+        assert!(!refused.stderr.contains("older than"), "{refused}");
+    }
+}
+
+#[test]
 fn the_managed_layer_goes_without_a_record() {
     let own = "allow_managed_hooks_only = true\n\n[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\ncommand = \"mine\"\n";
     for text in [Some(own), None] {
