@@ -189,7 +189,8 @@ fn registered(ours: &[Ours], config: &Value, managed: &Managed, events: &[&str],
     let missing: Vec<&str> = events.iter().copied().filter(|event| count(event, false) == 0).collect();
     let off = config["config"]["features"]["hooks"] == Value::Bool(false);
     if off {
-        let next = "set `hooks = true` in `[features]` of Codex's config.toml, or take the line out";
+        let file = config["origins"]["features.hooks"]["name"]["file"].as_str().unwrap_or("Codex's config.toml");
+        let next = format!("set `hooks = true` in `[features]` of {file}, or take the line out");
         return checks.fail("hooks", "hooks are switched off in `[features]`", next);
     }
     if missing.len() == events.len() {

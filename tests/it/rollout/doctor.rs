@@ -112,6 +112,8 @@ fn what_codex_does_not_run_is_red() {
     // 5. Hooks are switched off.
     write_config(&rolled.env, &format!("{good}\n[features]\nhooks = false\n"));
     rolled.complains("fail", "hooks", "switched off", "hooks = true", &[]);
+    let file = rolled.env.codex_home().join("config.toml");
+    rolled.complains("fail", "hooks", "switched off", &format!("of {}, or", file.display()), &[]);
     // 6. The program is gone.
     write_config(&rolled.env, &good.replace(HOOK, "/nowhere/codex-tally-hook"));
     rolled.complains("fail", "hook program", "/nowhere/codex-tally-hook is not there", "install", &[]);
