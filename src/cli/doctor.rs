@@ -5,6 +5,7 @@ mod encrypted;
 mod environment;
 mod ledger;
 mod live;
+mod origin;
 mod telemetry;
 
 use super::context::Context;

@@ -48,7 +48,7 @@ fn masked(text: &str) -> String {
     let mut shown = parts.next().unwrap_or_default().to_string();
     for part in parts {
         let end = part.find(|c: char| c == '"' || c == '\'' || c.is_whitespace()).unwrap_or(part.len());
-        shown += "Bearer <token>";
+        shown += if part[..end] == *"<token>" { "Bearer <token>" } else { "Bearer <another token>" };
         shown += &part[end..];
     }
     shown

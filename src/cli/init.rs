@@ -1,22 +1,20 @@
 //! `init`: registers hook and exporter with Codex.
 
+mod elsewhere;
 mod notes;
+mod own;
 mod profiles;
 
 use super::context::Context;
 use super::edits::{self, Change};
-use super::sink::{Listener, who_listens};
 use super::whose::{Homes, Registrations, registrations};
-use super::{doctor, out, serve, system, token, trust};
+use super::{doctor, out, system, token, trust};
 use crate::config;
 use crate::setup::{self, AddToml, Added, Exporter, Otel, Record, Refused, Registered};
 use anyhow::{Context as _, bail};
-use std::net::{SocketAddr, TcpListener};
+use elsewhere::Elsewhere;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Ports that are tried if the usual one is somebody else's.
-const PORTS: std::ops::Range<u16> = 4320..4420;
 
 /// Register the hook and the exporter with Codex, so that every session is recorded
 #[derive(Debug, clap::Args)]
@@ -86,8 +84,9 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     let record = Record::read(&context.home)?;
     let there = registrations(&place.codex_home)?;
     let kept = place.keep(&record, &there);
-    let mut plan = plan(context, args, &place, &there, record)?;
-    plan.notes.extend(kept);
+    let elsewhere = Elsewhere::look(&place.codex_home);
+    let mut plan = plan(context, args, &place, (&there, &elsewhere), record)?;
+    plan.notes.extend(kept.into_iter().chain(elsewhere.notes.iter().cloned()));
     plan.notes.extend(notes::hooks(&place.codex_home, args.hook.as_deref()));
     if args.profile.is_none() {
         profiles::without_hooks(&there, &mut plan)?;
@@ -98,7 +97,8 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
         out::talk(&format!("note: {note}"));
     }
     if nothing {
-        out::talk(&format!("nothing to do: {} has it all", place.config.display()));
+        let whole = if elsewhere.hooks { "stays as it is" } else { "has it all" };
+        out::talk(&format!("nothing to do: {} {whole}", place.config.display()));
     } else if args.print {
         edits::show(&plan.changes, std::slice::from_ref(&plan.token))?;
     } else {
@@ -116,7 +116,11 @@ pub(super) fn run(context: &Context, home_asked: bool, args: &Args) -> anyhow::R
     for (says, next) in doctor::environment(context)? {
         out::talk(&format!("warning: {says}: {next}"));
     }
-    next(context, &place.codex_home, args.trust || nothing || !notes::runs_hooks(&place.codex_home));
+    if plan.renewed && !nothing {
+        out::talk("next: start the sink again, and each `codex` that runs: they go on with the token of before");
+    }
+    let trusted = args.trust || !plan.hooks || !notes::runs_hooks(&place.codex_home);
+    next(context, &place.codex_home, trusted, &elsewhere);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -133,7 +137,7 @@ fn refuse_another(context: &Context, codex_home: &Path) -> anyhow::Result<()> {
 }
 
 /// What is left for the user to do.
-fn next(context: &Context, codex_home: &Path, trusted: bool) {
+fn next(context: &Context, codex_home: &Path, trusted: bool, elsewhere: &Elsewhere) {
     if !trusted {
         out::talk(
             "next: start `codex` and trust the hooks when it asks (or `codex-tally init --trust`); until then it skips them",
@@ -147,7 +151,10 @@ fn next(context: &Context, codex_home: &Path, trusted: bool) {
     if context.env.path("CODEX_TALLY_HOME").is_some() {
         out::talk("note: CODEX_TALLY_HOME is set here; it must be where Codex runs, too");
     }
-    out::talk("next: `codex-tally serve` while you work, and `codex-tally doctor` to see whether all of it works");
+    // Of a sink that takes what the managed layer sends its note tells.
+    let serve = "`codex-tally serve` while you work, or `codex-tally service install` once and for all; and ";
+    let serve = if elsewhere.exporter { "" } else { serve };
+    out::talk(&format!("next: {serve}`codex-tally doctor` to see whether all of it works"));
 }
 
 /// The hook by the path that stays the same across updates.
@@ -214,27 +221,37 @@ struct Plan {
     notes: Vec<String>,
     record: Record,
     token: String,
+    /// The one of before is gone.
+    renewed: bool,
+    /// Hooks are added, which nobody has trusted yet.
+    hooks: bool,
 }
 
-fn plan(context: &Context, args: &Args, place: &Place, there: &Registrations, record: Record) -> anyhow::Result<Plan> {
-    let token = token::read(&context.home)?.map_or_else(token::fresh, Ok)?;
-    let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token };
+fn plan(
+    context: &Context,
+    args: &Args,
+    place: &Place,
+    (there, elsewhere): (&Registrations, &Elsewhere),
+    record: Record,
+) -> anyhow::Result<Plan> {
+    let there_is = token::read(&context.home)?;
+    let renewed = there_is.is_none() && !record.files.is_empty();
+    let token = there_is.map_or_else(token::fresh, Ok)?;
+    let mut plan = Plan { changes: Vec::new(), notes: Vec::new(), record, token, renewed, hooks: false };
     let encrypted = context.config.sink.is_encrypted();
     if encrypted && !args.no_otel {
-        // Which name its certificate has, and which authority signed it, is not known here.
-        let says =
-            "the sink of this home speaks TLS, so Codex's exporter stays as it is; docs/service.md has its lines";
-        plan.notes.push(says.to_string());
+        plan.notes.push(notes::ENCRYPTED.to_string());
     }
-    let otel = (!args.no_otel && !encrypted).then(|| own_config(context, &mut plan)).transpose()?;
+    let otel =
+        (!args.no_otel && !encrypted && !elsewhere.exporter).then(|| own::config(context, &mut plan)).transpose()?;
     let otel = otel.map(|address| Otel::of_sink(address, Some(&plan.token)));
-    own_team(context, args.team.as_deref(), &mut plan)?;
+    own::team(context, args.team.as_deref(), &mut plan)?;
     let old = edits::read(&place.config)?;
     let text = old.clone().unwrap_or_default();
     let json = place.codex_home.join("hooks.json");
     // One that says nothing is not used.
     let uses_json = edits::read(&json)?.is_some_and(|text| !["", "{}"].contains(&text.trim()));
-    let in_json = args.profile.is_none() && uses_json && !setup::uses_inline_hooks(&text);
+    let in_json = args.profile.is_none() && uses_json && !setup::uses_inline_hooks(&text) && !elsewhere.hooks;
     let recorded = plan.record.file(&place.config).and_then(|file| file.added.exporter.clone());
     let orphan = orphan(there, &place.config, recorded.as_deref(), &plan.token);
     plan.notes.extend(orphan.map(|_| notes::orphan(&place.config)));
@@ -242,7 +259,7 @@ fn plan(context: &Context, args: &Args, place: &Place, there: &Registrations, re
     // A profile has the hooks of config.toml as well.
     let base = edits::read(&place.codex_home.join("config.toml"))?.filter(|_| args.profile.is_some());
     let in_base = base.is_some_and(|base| base.contains(setup::HOOK));
-    let command = (!in_json && !in_base).then(|| place.command.clone());
+    let command = (!in_json && !in_base && !elsewhere.hooks).then(|| place.command.clone());
     let wanted = AddToml { command, managed_dir: None, exporter: otel, replaces };
     let by_hand = |path: &Path, why: Refused, wanted: &AddToml| {
         // It must be there to be added.
@@ -269,7 +286,7 @@ fn plan(context: &Context, args: &Args, place: &Place, there: &Registrations, re
         edited.added.exporter = now;
     }
     if let Some(kept) = &edited.kept_exporter {
-        plan.notes.push(notes::kept_exporter(kept));
+        plan.notes.extend(notes::kept_exporter(kept, &wanted, &text, &token::path(&context.home)));
     }
     plan.notes.extend(notes::profiles(&place.codex_home, &place.config));
     let json_change = if in_json { Some(in_hooks_json(&json, &place.command, by_hand)?) } else { None };
@@ -295,6 +312,7 @@ fn note_change(
     added: Added,
     secret: bool,
 ) {
+    plan.hooks |= !added.events.is_empty();
     let mode = edits::mode_of(path);
     let holds = secret && new.contains(&plan.token);
     let tightened = mode.filter(|mode| holds && mode & 0o077 != 0);
@@ -329,55 +347,6 @@ fn in_hooks_json(
     let wanted = AddToml { command: Some(command.to_string()), ..AddToml::default() };
     let (new, added) = setup::add_json(&old, command).map_err(|why| by_hand(path, why, &wanted))?;
     Ok((old, new, added))
-}
-
-/// Where the sink listens: as our configuration says, else on the usual port or the next free one. It is written down.
-fn own_config(context: &Context, plan: &mut Plan) -> anyhow::Result<SocketAddr> {
-    if let Some(http) = context.config.sink.http {
-        return Ok(http);
-    }
-    let mine = |address| {
-        let listener = who_listens(address, Some(&plan.token))?;
-        anyhow::Ok(matches!(listener, Listener::Nobody | Listener::Ours(_)))
-    };
-    let mut http = serve::HTTP;
-    if !mine(http)? {
-        let free = PORTS.map(|port| SocketAddr::new(http.ip(), port)).find(|a| TcpListener::bind(a).is_ok());
-        let free = free.context("no free port was found for the sink; write one into `[sink]` of its config.toml")?;
-        plan.notes.push(format!("{http} is taken by another program, so the sink is to listen on {free}"));
-        http = free;
-    }
-    // What Codex does not use must not keep the sink from starting.
-    let usual: Option<SocketAddr> = serve::GRPC.parse().ok();
-    let ours = matches!(who_listens(http, Some(&plan.token))?, Listener::Ours(_));
-    let grpc = usual.filter(|usual| !ours && TcpListener::bind(usual).is_err()).map(|_| "none");
-    let path = context.config_path();
-    let old = edits::read(path)?;
-    let new = setup::add_sink(old.as_deref().unwrap_or_default(), &http.to_string(), grpc)
-        .map_err(|why| anyhow::anyhow!("{} is left as it is: {why}", path.display()))?;
-    plan.record.sink = true;
-    plan.record.http = Some(http.to_string());
-    plan.record.created_config |= old.is_none();
-    plan.changes.push(Change { path: path.to_path_buf(), old, new: Some(new), mode: 0o600 });
-    Ok(http)
-}
-
-/// A rule that gives every session of this home to a team.
-fn own_team(context: &Context, team: Option<&str>, plan: &mut Plan) -> anyhow::Result<()> {
-    let Some(team) = team else { return Ok(()) };
-    let path = context.home.join("teams.toml");
-    let value = toml::Value::from(team);
-    let rule = format!(
-        "# Whose the sessions of this machine are. More rules: docs/teams.md.\n[[rule]]\nname = \"init\"\nteam = {value}\n"
-    );
-    match edits::read(&path)? {
-        Some(old) if old == rule => {}
-        Some(_) => {
-            plan.notes.push(format!("{} is there already and decides on teams; it stays as it is", path.display()))
-        }
-        None => plan.changes.push(Change { path, old: None, new: Some(rule), mode: 0o600 }),
-    }
-    Ok(())
 }
 
 /// The record first: what it names and is not there after all does no harm when it is taken out.

@@ -18,6 +18,7 @@ mod init;
 mod ledger;
 mod limits;
 mod manager;
+mod notify;
 mod observations;
 mod out;
 mod paint;

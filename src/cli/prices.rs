@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 /// Show and check the price book
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  codex-tally prices show gpt-6.1-sol")]
 pub(super) enum Command {
     /// The prices of a model, per 1M tokens, with their days, tiers and sources
     #[command(after_help = "Examples:

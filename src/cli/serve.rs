@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::forward::forward;
+use super::notify::Manager;
 use super::sockets::{Inherited, OnlySink};
 use super::{limits, out, token};
 use crate::config::{SinkConfig, SinkToken};
@@ -101,6 +102,8 @@ pub(super) fn run(context: anyhow::Result<Context>, args: &Args) -> anyhow::Resu
 
 fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Result<ExitCode> {
     let (http, grpc) = addresses(context, args.http, args.grpc)?;
+    let manager = Manager::of(&context.env);
+    let watchdog = manager.watchdog(&context.env)?;
     let open = context.opener(PATIENCE)?;
     let store = open.later();
     match store.open() {
@@ -130,6 +133,7 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         // Who does not read them finds them in the documentation. The log of a service manager is no place for them.
         let _ = inherited.any() || out::data(lines.as_bytes()).is_ok();
         out::talk(&format!("listening on {scheme}://{address} (OTLP/HTTP){also} for logs; Ctrl-C stops"));
+        manager.ready();
     };
     let options = Options {
         auth: token.map_or(Auth::None, Auth::Token),
@@ -140,6 +144,7 @@ fn run_sink(context: &Context, args: &Args, inherited: &Inherited) -> anyhow::Re
         #[cfg(feature = "tls")]
         tls: doors.tls,
         users,
+        watchdog,
         max_connections: limits::connections(1 + usize::from(grpc.is_some())),
         ..Options::default()
     };

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::out;
-use crate::setup::codex::{Codex, Hook};
+use crate::setup::codex::{Codex, Hook, without_user_hooks};
 use crate::setup::{find_in_path, is_ours};
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
@@ -23,17 +23,24 @@ pub(super) fn trust(context: &Context, asked: Option<&Path>, codex_home: &Path, 
     let before = codex.hooks(codex_home)?;
     let missing: Vec<Hook> = before.hooks.iter().filter(ours).filter(|hook| !hook.runs()).cloned().collect();
     if missing.is_empty() {
-        if let Some(other) = before.hooks.iter().find(|hook| is_ours(&hook.command) && !ours(hook)) {
+        let others = || before.hooks.iter().filter(|hook| is_ours(&hook.command) && !ours(hook));
+        let runs = |event: &str| {
+            before.hooks.iter().any(|hook| is_ours(&hook.command) && hook.event_name == event && hook.runs())
+        };
+        if let Some(other) = others().find(|hook| !runs(&hook.event_name)) {
             let (command, file) = (&other.command, other.source_path.display());
             bail!(
                 "the hook is registered as `{command}` in {file}, not by init; trust it in `codex` (/hooks), or take it out"
             );
         }
-        if !before.hooks.iter().any(|hook| ours(&hook)) {
+        if !before.hooks.iter().any(|hook| ours(&hook)) && others().next().is_none() {
             if codex.config(codex_home)?["config"]["features"]["hooks"] == serde_json::Value::Bool(false) {
                 bail!(
                     "hooks are switched off: set `hooks = true` in `[features]` of Codex's config.toml, then try again"
                 );
+            }
+            if let Some((why, next)) = without_user_hooks(&codex.requirements()) {
+                bail!("{why}: {next}");
             }
             bail!("Codex {} does not list the hooks; is it older than 0.129?", codex.version());
         }

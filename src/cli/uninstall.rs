@@ -4,7 +4,7 @@ use super::context::Context;
 use super::edits::{self, Change};
 use super::sockets::OnlySink;
 use super::unregister::{Out, unregister};
-use super::{out, service, token};
+use super::{out, service, system, token};
 use crate::setup::{self, Record};
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ was changed since stays. Hooks and exporter of this home are found there even if
 Examples:
   codex-tally uninstall                     show, ask, write
   codex-tally uninstall --yes               no questions: for scripts
-  codex-tally uninstall --purge             also remove the ledger with everything in the home"
+  codex-tally uninstall --purge             also remove the ledger with everything in the home
+  sudo codex-tally uninstall --system       the managed layer, for all users, also if no record of it is left"
 )]
 pub(super) struct Args {
     /// Do not ask
@@ -35,14 +36,30 @@ pub(super) struct Args {
     /// Remove the ledger, too
     #[arg(long)]
     purge: bool,
+    /// Take out of the managed layer, /etc/codex/requirements.toml, what `init --system` has put in, and nothing else
+    #[arg(long, conflicts_with_all = ["codex_home", "purge"])]
+    system: bool,
+    /// With --system: the folder that stands for /
+    #[arg(long, value_name = "DIR", requires = "system")]
+    root: Option<PathBuf>,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<ExitCode> {
+    if args.system {
+        return system::remove(context, args.root.as_deref(), args.yes);
+    }
     if args.purge {
         is_home(&context.home)?;
     }
     let _alone = (args.yes && context.home.exists()).then(|| edits::alone(&context.home)).transpose()?;
     let record = Record::read(&context.home)?;
+    if let Some(path) = system::unknown(&record) {
+        let path = path.display();
+        out::talk(&format!(
+            "note: {path} runs the hook for all users, and stays; who may write it (root) takes it out with \
+             `codex-tally uninstall --system`"
+        ));
+    }
     let secret = token::read(&context.home).ok().flatten();
     let Out { mut changes, secrets } = unregister(context, args.codex_home.as_deref(), &record, secret)?;
     changes.extend(of_ours(context, &record)?);
@@ -117,7 +134,7 @@ fn without_sink(context: &Context) -> anyhow::Result<Option<OnlySink>> {
 fn of_ours(context: &Context, record: &Record) -> anyhow::Result<Option<Change>> {
     let path = context.config_path();
     let Some(old) = edits::read(path)?.filter(|_| record.sink) else { return Ok(None) };
-    let new = setup::remove_sink(&old, record.http.as_deref())?;
+    let new = setup::remove_sink(&old, record.http.as_deref(), record.own_grpc)?;
     let new = (!(record.created_config && new.trim().is_empty())).then_some(new);
     Ok(Some(Change { path: path.to_path_buf(), old: Some(old), new, mode: edits::mode_of(path).unwrap_or(0o600) }))
 }

@@ -14,7 +14,7 @@ pub struct Variable {
 }
 
 /// All variables, as the documentation lists them.
-pub const VARIABLES: [Variable; 37] = [
+pub const VARIABLES: [Variable; 39] = [
     Variable { name: "CODEX_TALLY_HOME", what: "the folder of store, spool and token (--home)" },
     Variable { name: "CODEX_TALLY_DB", what: "the database URL, sqlite:PATH (--db)" },
     Variable { name: "CODEX_TALLY_CONFIG", what: "the configuration file (--config)" },
@@ -57,6 +57,8 @@ pub const VARIABLES: [Variable; 37] = [
     Variable { name: "all_proxy", what: "the same" },
     Variable { name: "NO_PROXY", what: "must have the sink's address if there is a proxy" },
     Variable { name: "no_proxy", what: "the same, where NO_PROXY is not set" },
+    Variable { name: "NOTIFY_SOCKET", what: "where systemd is told that the sink serves, and goes on" },
+    Variable { name: "WATCHDOG_USEC", what: "how often systemd wants to be told" },
     Variable { name: "LOGNAME", what: "the operating system user, where USER is not set" },
 ];
 

@@ -92,7 +92,7 @@ impl Users {
 }
 
 /// Names of persons, without signs between their words.
-const PERSONS: [&str; 14] = [
+const PERSONS: [&str; 19] = [
     "user",
     "enduser",
     "username",
@@ -107,18 +107,35 @@ const PERSONS: [&str; 14] = [
     "email",
     "author",
     "developer",
+    "actor",
+    "assignee",
+    "committer",
+    "requester",
+    "reviewer",
 ];
 
-/// Whether an attribute is about a person: `user.*`, `user_name`, `userId`, `owner`, `process.owner`.
+/// Whether an attribute is about a person: `user.*`, `user_name`, `userId`, `process.owner`, `commitEmail`.
 fn names_user(name: &str) -> bool {
-    let of_person = |name: &str| {
-        let plain = name.chars().filter(|c| !matches!(c, '_' | '-' | '.'));
-        let plain = plain.map(|c| c.to_ascii_lowercase()).collect::<String>();
-        PERSONS.contains(&plain.as_str())
-    };
+    let words = words(name);
+    let of_person = |from: usize| PERSONS.contains(&words[from..].concat().as_str());
     let first = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let last = name.rsplit('.').next().unwrap_or_default();
-    ["user", "enduser"].contains(&first.as_str()) || of_person(name) || of_person(last)
+    ["user", "enduser"].contains(&first.as_str()) || (0..words.len()).any(of_person)
+}
+
+/// The words of a name, in small letters: `git.authorEmail` has `git`, `author` and `email`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        if matches!(c, '_' | '-' | '.') || c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            words.push(String::new());
+        }
+        if let (false, Some(word)) = (matches!(c, '_' | '-' | '.'), words.last_mut()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    words
 }
 
 /// Whether a text is an e-mail address, and not a version or a digest behind an `@`.
@@ -170,6 +187,13 @@ mod tests {
             "process.owner",
             "git.author",
             "login",
+            "commitEmail",
+            "commit_email",
+            "git.authorEmail",
+            "git.user.name",
+            "GIT-COMMITTER",
+            "ticket.assignee",
+            "github.actor",
         ] {
             assert_eq!(users.attribute(of_user, "x"), None, "{of_user}");
         }
@@ -177,7 +201,9 @@ mod tests {
         for value in ["tool@1.2.3", "repo@sha256:0a1b", "git@host.example:a/b", "@scope", "a@b"] {
             assert_eq!(users.attribute("x", value).as_deref(), Some(value));
         }
-        for other in ["team.id", "username_policy", "users", "owners", "ownership", "team.owner_kind"] {
+        for other in
+            ["team.id", "username_policy", "users", "owners", "ownership", "team.owner_kind", "emailTemplate", "factor"]
+        {
             assert_eq!(users.attribute(other, "x").as_deref(), Some("x"), "{other}");
         }
     }

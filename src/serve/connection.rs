@@ -6,6 +6,7 @@
 #[cfg(feature = "grpc")]
 use super::grpc;
 use super::report::Warning;
+use super::watchdog::Beat;
 use super::{Options, Sink, http};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,12 +21,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// How often a connection's deadline is looked at, at least.
@@ -91,6 +93,11 @@ pub(super) async fn accept(doors: Vec<(Door, TcpListener)>, sink: Arc<Sink>, sto
 async fn attend(door: Door, listener: TcpListener, sink: Arc<Sink>, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(sink.options.max_connections.max(1)));
     let watcher = stop.clone();
+    let (beat, asked) = (Beat::default(), Arc::new(Notify::new()));
+    if let Some(watchdog) = &sink.options.watchdog {
+        let ask = Arc::clone(&asked);
+        watchdog.add(Arc::clone(&beat), move || ask.notify_one());
+    }
     let mut connections = JoinSet::new();
     loop {
         let next = async {
@@ -100,6 +107,10 @@ async fn attend(door: Door, listener: TcpListener, sink: Arc<Sink>, mut stop: wa
         let (slot, accepted) = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
+            () = asked.notified() => {
+                beat.store(true, Ordering::Relaxed);
+                continue;
+            }
             next = next => next,
         };
         while connections.try_join_next().is_some() {}

@@ -12,6 +12,7 @@
 //! - `forward`: passes on what came, and what it costs
 //! - `tls`: encrypted doors
 //! - `report`: counts, and the warnings that the user gets to see
+//! - `watchdog`: tells a service manager that all of it goes on
 //!
 //! Plain hyper, no framework, and of tonic only the framing (feature `grpc`): every answer must be one of the protocol (a
 //! framework's own 413, 415 and 422 are not), and the accept loop and its deadlines must be ours anyway.
@@ -30,6 +31,7 @@ mod refusal;
 mod report;
 #[cfg(feature = "tls")]
 mod tls;
+mod watchdog;
 mod writer;
 
 pub use background::{Background, Follow};
@@ -40,6 +42,7 @@ pub use proof::proof;
 pub use report::{Event, Stats};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use watchdog::Watchdog;
 
 use crate::model::Users;
 use crate::store::Store;
@@ -120,6 +123,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// As whom users are known from here on.
     pub users: Users,
+    /// Who is told that the sink goes on.
+    pub watchdog: Option<Watchdog>,
 }
 
 impl Default for Options {
@@ -143,6 +148,7 @@ impl Default for Options {
             #[cfg(feature = "tls")]
             tls: None,
             users: Users::Plain,
+            watchdog: None,
         }
     }
 }
@@ -282,6 +288,7 @@ fn run<F: Future<Output = ()>>(
     let reporter = Arc::new(Reporter::new(events, options.warning_interval));
     let touched = options.forward.as_ref().and_then(|f| f.costs.as_ref()).map(|_| forward::Touched::default());
     let (writer, thread) = Writer::start(store, touched.clone(), options.home(), Arc::clone(&reporter))?;
+    options.watchdog.iter().for_each(|watchdog| writer.is_watched(watchdog));
     let background = options
         .background
         .clone()

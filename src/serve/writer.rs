@@ -3,12 +3,14 @@
 
 use super::forward::Touched;
 use super::report::{Reporter, Warning};
+use super::watchdog::{Beat, Watchdog};
 use crate::model::Observation;
 use crate::store::journal::{self, Journal};
 use crate::store::{Batch, Store, is_busy};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,10 +43,13 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     counters: Arc<Mutex<BTreeMap<String, u64>>>,
     turn: Turn,
+    beat: Beat,
 }
 
 enum Message {
     Write(Job),
+    /// Nothing but an answer that it goes on.
+    Beat,
     Stop,
 }
 
@@ -66,13 +71,21 @@ impl Writer {
         let counters = Arc::new(Mutex::new(BTreeMap::new()));
         let turn = Turn::default();
         let journal = home.map(|home| (Journal::new(&home), home));
-        let (counted, turns) = (Arc::clone(&counters), Arc::clone(&turn));
-        let worker = Worker { store, touched, journal, rest: None, reporter, counters: counted, turn: turns };
+        let beat = Beat::default();
+        let (counted, turns, beats) = (Arc::clone(&counters), Arc::clone(&turn), Arc::clone(&beat));
+        let worker =
+            Worker { store, touched, journal, rest: None, reporter, counters: counted, turn: turns, beat: beats };
         let thread = std::thread::Builder::new()
             .name("sink-writer".to_string())
             .spawn(move || worker.run(messages))
             .context("the sink's writer cannot be started")?;
-        Ok((Writer { queue, counters, turn }, thread))
+        Ok((Writer { queue, counters, turn, beat }, thread))
+    }
+
+    /// Answers from now on that it goes on. One whose queue is full is not asked: it answers with what it does.
+    pub(super) fn is_watched(&self, watchdog: &Watchdog) {
+        let queue = self.queue.clone();
+        watchdog.add(Arc::clone(&self.beat), move || drop(queue.try_send(Message::Beat)));
     }
 
     /// Whoever else writes to the store in this process takes turns with the writer.
@@ -120,12 +133,14 @@ struct Worker {
     turn: Turn,
     reporter: Arc<Reporter>,
     counters: Arc<Mutex<BTreeMap<String, u64>>>,
+    beat: Beat,
 }
 
 impl Worker {
     fn run(mut self, mut messages: mpsc::Receiver<Message>) -> anyhow::Result<()> {
         let mut stopping = false;
         while !stopping && let Some(message) = messages.blocking_recv() {
+            self.beat.store(true, Ordering::Relaxed);
             let mut group = Vec::new();
             let mut size = 0;
             let mut next = Some(message);
@@ -135,6 +150,7 @@ impl Worker {
                         size += job.observations.len();
                         group.push(job);
                     }
+                    Message::Beat => {}
                     Message::Stop => stopping = true,
                 }
                 let more = !stopping && size < GROUP_OBSERVATIONS;

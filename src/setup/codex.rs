@@ -1,5 +1,6 @@
 //! Questions to Codex itself, as its own interface asks them: `codex app-server`, JSON-RPC over stdio.
 
+use super::complaints::Complaints;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// It answers within a second; on a busy machine its start may take a while.
@@ -17,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take to end by itself.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long what it said before it ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Variables with which Codex exports nothing, if they ask for compression.
 pub const COMPRESSION: [&str; 4] = [
@@ -41,6 +46,9 @@ pub struct Hook {
     pub source_path: PathBuf,
     /// `user`, `project`, `system`, `plugin`, ...
     pub source: String,
+    /// The plugin that it is of: `name@marketplace`.
+    #[serde(default)]
+    pub plugin_id: Option<String>,
     /// Whether it may run at all.
     pub enabled: bool,
     /// The definition's hash.
@@ -69,6 +77,19 @@ pub struct Hooks {
     pub errors: Vec<Value>,
 }
 
+/// Why hooks of users do not run under these requirements, and what to do; nothing if they may.
+pub fn without_user_hooks(requirements: &Value) -> Option<(&'static str, &'static str)> {
+    if requirements["featureRequirements"]["hooks"] == Value::Bool(false) {
+        let next = "who administers this machine can allow them; telemetry and transcripts are recorded all the same";
+        return Some(("hooks are switched off by the managed configuration", next));
+    }
+    let only = requirements["allowManagedHooksOnly"] == Value::Bool(true);
+    only.then_some((
+        "only hooks of the managed configuration are allowed here",
+        "who administers this machine adds ours: codex-tally init --system",
+    ))
+}
+
 /// When Codex's background process was started, if one runs. It keeps the exporter of that moment (0.169).
 pub fn daemon_since(codex_home: &Path) -> Option<SystemTime> {
     UnixStream::connect(codex_home.join("app-server-control/app-server-control.sock")).ok()?;
@@ -80,6 +101,7 @@ pub struct Codex {
     child: Child,
     to: Option<ChildStdin>,
     from: Receiver<Value>,
+    complaints: Arc<Mutex<Complaints>>,
     requests: u64,
     version: String,
 }
@@ -100,7 +122,7 @@ impl Codex {
             .env("CODEX_HOME", codex_home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             // The launcher of the npm package starts another program: both are ended together.
             .process_group(0)
             .spawn()
@@ -114,7 +136,12 @@ impl Codex {
                 messages.all(|message: Value| sender.send(message).is_ok())
             });
         }
-        let mut codex = Codex { child, to, from, requests: 0, version: String::new() };
+        let complaints = Arc::new(Mutex::new(Complaints::default()));
+        if let Some(stderr) = child.stderr.take() {
+            let complaints = Arc::clone(&complaints);
+            std::thread::spawn(move || Complaints::listen(stderr, &complaints));
+        }
+        let mut codex = Codex { child, to, from, complaints, requests: 0, version: String::new() };
         let version = env!("CARGO_PKG_VERSION");
         let client = json!({"clientInfo": {"name": "codex-tally", "title": "codex-tally", "version": version}});
         let answer = codex.call("initialize", &client)?;
@@ -147,6 +174,12 @@ impl Codex {
         self.call("config/read", &json!({"includeLayers": true, "cwd": folder}))
     }
 
+    /// What is demanded of all users of this machine, and cannot be overridden; nothing if it is too old to say so.
+    pub fn requirements(&mut self) -> Value {
+        let asked = self.call("configRequirements/read", &Value::Null);
+        asked.map(|mut answer| answer["requirements"].take()).unwrap_or_default()
+    }
+
     /// Writes the user's trust in these hooks, in the words of Codex's own interface, and returns the hooks as they are then.
     ///
     /// # Errors
@@ -173,11 +206,29 @@ impl Codex {
                     return Ok(message["result"].take());
                 }
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => bail!("`codex app-server` does not answer ({method})"),
-                Err(RecvTimeoutError::Disconnected) => {
-                    bail!("`codex app-server` ended at once; is config.toml broken, or Codex older than 0.129?")
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("`codex app-server` does not answer ({method}){}", self.complaints(". It has said"))
                 }
+                Err(RecvTimeoutError::Disconnected) => match self.complaints(" and says").as_str() {
+                    "" => bail!("`codex app-server` ended at once; is config.toml broken, or Codex older than 0.129?"),
+                    said => bail!("`codex app-server` ended at once{said}"),
+                },
             }
+        }
+    }
+
+    /// What it has said on stderr, with an introduction; nothing if it has said nothing.
+    fn complaints(&self, introduction: &str) -> String {
+        let deadline = Instant::now() + LAST_WORDS;
+        loop {
+            // Its end closes both pipes, and each is read by a thread of its own.
+            let said = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.ended || Instant::now() >= deadline {
+                let said = said.text();
+                return if said.is_empty() { said } else { format!("{introduction}: {said}") };
+            }
+            drop(said);
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

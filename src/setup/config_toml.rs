@@ -7,8 +7,8 @@ mod moved;
 mod remove;
 
 pub use moved::with_command;
-pub(super) use remove::cut_table;
 pub use remove::remove;
+pub(super) use remove::{cut_table, is_remarked};
 
 use super::splice::Splices;
 use super::{EVENTS, Refused};

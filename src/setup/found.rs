@@ -1,6 +1,6 @@
 //! What of ours stands in a file of Codex, known by what it says: the record of it may be lost with its home.
 
-use super::config_toml::{Otel, handlers, parse};
+use super::config_toml::{Otel, handlers, is_remarked, parse};
 use super::{Added, EVENTS, hooks_json, is_ours, words};
 use std::net::SocketAddr;
 use toml_edit::Item;
@@ -87,6 +87,45 @@ pub fn home_of(command: &str) -> Option<String> {
     words.next()
 }
 
+/// What `init --system` has put into a file of the managed layer, by what it says; nothing if it is not understood.
+pub fn managed(text: &str) -> Added {
+    let Ok(doc) = parse(text) else { return Added::default() };
+    let found = Found::of(std::path::Path::new(super::REQUIREMENTS), text);
+    let mut added = found.added(None, false);
+    added.events = found.handlers.into_iter().map(|(event, _)| event).collect();
+    let hooks = doc.as_table().get("hooks").and_then(Item::as_table);
+    added.created_hooks = hooks.is_some_and(|hooks| is_remarked(text, hooks));
+    if let Some(text) = without_token(text, doc.as_table()) {
+        added.otel = ["exporter", "trace_exporter"].map(|key| (key.to_string(), None)).to_vec();
+        added.created_otel = true;
+        added.exporter = Some(text);
+    }
+    added
+}
+
+/// The exporter that `init --system` writes, if it is to the byte what it writes.
+fn without_token(text: &str, root: &toml_edit::Table) -> Option<String> {
+    let item = root.get("otel")?.as_table()?.get("exporter")?;
+    let http = item.as_table_like()?.get("otlp-http")?.as_table_like()?;
+    let address = http.get("endpoint")?.as_str()?.strip_prefix("http://")?.strip_suffix("/v1/logs")?;
+    let headers = http.get("headers").and_then(Item::as_table_like).into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.map(|(name, value)| Some((name.to_string(), value.as_str()?.to_string())));
+    let headers: Vec<(String, String)> = headers.collect::<Option<_>>()?;
+    let team = headers.iter().all(|(name, _)| name == "x-team");
+    let written = Otel { headers, ..Otel::of_sink(address.parse().ok()?, None) }.value();
+    (team && text[item.span()?] == written).then_some(written)
+}
+
+/// Our plugin, if Codex's configuration has it and it is not switched off.
+pub fn plugin(config: &str) -> Option<String> {
+    let table: toml::Table = config.parse().ok()?;
+    let ours = |(id, plugin): (&String, &toml::Value)| {
+        let on = plugin.get("enabled").and_then(toml::Value::as_bool) != Some(false);
+        (on && id.split('@').next() == Some("codex-tally")).then(|| id.clone())
+    };
+    table.get("plugins")?.as_table()?.iter().find_map(ours)
+}
+
 /// The exporter that a value is, if it has the token of a sink.
 pub fn exporter_of(text: &str) -> Option<Exporter> {
     let document = format!("[otel]\nexporter = {text}\n");
@@ -137,6 +176,41 @@ mod tests {
             let out = remove_toml(&with, &|_, command| is_ours(command), &found.added(None, true), &[], &[]);
             assert_eq!(out.unwrap(), text);
         }
+    }
+
+    #[test]
+    fn the_managed_layer_comes_back_without_a_record() {
+        let otel = Otel::of_sink("127.0.0.1:4318".parse().unwrap(), None);
+        let with_team = Otel { headers: vec![("x-team".into(), "search".into())], ..otel.clone() };
+        for otel in [Some(otel), Some(with_team), None] {
+            for text in
+                ["", "allow_managed_hooks_only = true\n", "[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ncommand = \"mine\"\n"]
+            {
+                let wanted = AddToml {
+                    command: Some("/opt/codex-tally-hook".into()),
+                    managed_dir: Some("/opt".into()),
+                    exporter: otel.clone(),
+                    replaces: None,
+                };
+                let with = add_toml(text, &wanted).unwrap().text;
+                let added = managed(&with);
+                assert_eq!(added.events.len(), EVENTS.len(), "{with}");
+                let out = remove_toml(&with, &|_, command| is_ours(command), &added, &[], &[]).unwrap();
+                assert_eq!(out, text, "{with}");
+            }
+        }
+        // An exporter that somebody else has demanded, and a folder that was there before, are theirs.
+        let theirs = "[hooks]\nmanaged_dir = \"/opt\"\n\n[otel]\nexporter = { otlp-http = { endpoint = \"http://127.0.0.1:4318/v1/logs\", protocol = \"json\" } }\n";
+        let added = managed(theirs);
+        assert!(added.is_empty() && !added.created_hooks && added.exporter.is_none(), "{added:?}");
+    }
+
+    #[test]
+    fn our_plugin_is_known() {
+        let id = "[plugins.\"codex-tally@acme\"]\n";
+        assert_eq!(plugin(&format!("{id}enabled = true\n")).as_deref(), Some("codex-tally@acme"));
+        assert_eq!(plugin(&format!("{id}enabled = false\n")), None);
+        assert_eq!(plugin("[plugins.\"other@codex-tally\"]\nenabled = true\n"), None);
     }
 
     #[test]

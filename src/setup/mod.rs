@@ -5,10 +5,11 @@
 //! - `splice`: edits of a text, and the difference that they make
 //! - `record`: what was put where, so that it can be taken out
 //! - `found`: what is ours by what it says, where no record of it is left
-//! - `codex`: questions to Codex itself (`codex app-server`)
+//! - `codex`: questions to Codex itself (`codex app-server`); `complaints`: what it says where that fails
 //! - `launcher`: which path of a program stays the same when it is updated
 
 pub mod codex;
+mod complaints;
 mod config_toml;
 mod found;
 mod hooks_json;
@@ -19,7 +20,7 @@ mod splice;
 pub use config_toml::{
     AddToml, Added, Edited, Otel, add as add_toml, remove as remove_toml, uses_inline_hooks, with_command,
 };
-pub use found::{Exporter, Found, exporter_of, home_of};
+pub use found::{Exporter, Found, exporter_of, home_of, managed, plugin};
 pub use hooks_json::{add as add_json, remove as remove_json};
 pub use launcher::{beside, find_in_path, invoked};
 pub use record::{Record, Registered};
@@ -41,6 +42,9 @@ pub const EVENTS: [(&str, u32); 6] = [
 
 /// The program that Codex runs.
 pub const HOOK: &str = "codex-tally-hook";
+
+/// The file of the managed layer that nobody can override, below `/`.
+pub const REQUIREMENTS: &str = "etc/codex/requirements.toml";
 
 /// A file is in a form that is not edited. The message says why.
 #[derive(Debug, Clone, PartialEq, Eq)]

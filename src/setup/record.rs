@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use toml_edit::Item;
 
 /// The folder of records and of copies of files as they were, in the home.
 const FOLDER: &str = "installed";
@@ -21,6 +22,8 @@ pub struct Record {
     pub sink: bool,
     /// The address that it was given; earlier versions did not note it.
     pub http: Option<String>,
+    /// Our own configuration said before whether the sink takes gRPC.
+    pub own_grpc: bool,
     /// Our own configuration was not there.
     pub created_config: bool,
 }
@@ -106,25 +109,44 @@ impl Record {
 /// end part of a table, so these are keys of their own, at the beginning.
 const REMARK: &str = "# Written by `codex-tally init`: where the sink listens. More of it as `sink.grpc = ...`, above the first [table].";
 
-/// Our own configuration with the addresses that the sink listens on.
+/// Our own configuration with the addresses that the sink listens on. What the user says of `grpc` stays.
 ///
 /// # Errors
-/// It is not TOML, or has something of the sink already.
+/// It is not TOML, or says something of the sink in a form that cannot be added to.
 pub fn add_sink(text: &str, http: &str, grpc: Option<&str>) -> Result<String, Refused> {
-    if parse(text)?.as_table().contains_key("sink") {
-        return Err(Refused(format!("its `[sink]` does not say where the sink listens; add `http = \"{http}\"`")));
+    let doc = parse(text)?;
+    let sink = doc.as_table().get("sink");
+    let has = |key: &str| sink.and_then(|sink| sink.as_table_like()).is_some_and(|sink| sink.contains_key(key));
+    let refused = || Refused(format!("its `[sink]` does not say where the sink listens; add `http = \"{http}\"`"));
+    if has("http") {
+        return Err(refused());
     }
     let eol = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let grpc = grpc.map(|grpc| format!("sink.grpc = {}{eol}", quoted(grpc))).unwrap_or_default();
+    let grpc = grpc.filter(|_| !has("grpc"));
+    let lines = |before: &str| {
+        let grpc = grpc.map(|grpc| format!("{before}grpc = {}{eol}", quoted(grpc))).unwrap_or_default();
+        format!("{before}http = {}{eol}{grpc}", quoted(http))
+    };
+    match sink {
+        None => {}
+        Some(Item::Table(table)) if table.is_dotted() => {}
+        Some(Item::Table(table)) if !table.is_implicit() => {
+            let head = table.span().ok_or_else(refused)?.end;
+            let at = head + text[head..].find('\n').map_or(text.len() - head, |end| end + 1);
+            let ended = if text[..at].ends_with('\n') { "" } else { eol };
+            return Ok(format!("{}{ended}{}{}", &text[..at], lines(""), &text[at..]));
+        }
+        Some(_) => return Err(refused()),
+    }
     let (mark, rest) = text.split_at(text.len() - text.trim_start_matches('\u{feff}').len());
-    Ok(format!("{mark}{REMARK}{eol}sink.http = {}{eol}{grpc}{rest}", quoted(http)))
+    Ok(format!("{mark}{REMARK}{eol}{}{rest}", lines("sink.")))
 }
 
-/// The same without: the lines as they were written. What was changed or added since stays.
+/// The same without: the lines as they were written. What was changed or added since stays, and `own_grpc`.
 ///
 /// # Errors
 /// It is not TOML.
-pub fn remove_sink(text: &str, http: Option<&str>) -> Result<String, Refused> {
+pub fn remove_sink(text: &str, http: Option<&str>, own_grpc: bool) -> Result<String, Refused> {
     let doc = parse(text)?;
     let mut splices = Splices::default();
     let Some(sink) = doc.as_table().get("sink").and_then(|sink| sink.as_table()) else { return Ok(text.to_string()) };
@@ -136,7 +158,7 @@ pub fn remove_sink(text: &str, http: Option<&str>) -> Result<String, Refused> {
         });
         let written = match key {
             "http" => item.as_str().filter(|address| http.is_none_or(|http| http == *address)),
-            "grpc" => item.as_str().filter(|address| *address == "none"),
+            "grpc" => item.as_str().filter(|address| *address == "none" && !own_grpc),
             _ => None,
         };
         let bare = written.map(|value| format!("{key} = {}", quoted(value)));
@@ -173,7 +195,32 @@ mod tests {
             let with = add_sink(text, HTTP, Some("none")).unwrap();
             let value: toml::Table = with.trim_start_matches('\u{feff}').parse().unwrap();
             assert_eq!((value["sink"]["http"].as_str(), value["sink"]["grpc"].as_str()), (Some(HTTP), Some("none")));
-            assert_eq!(remove_sink(&with, Some(HTTP)).unwrap(), text);
+            assert_eq!(remove_sink(&with, Some(HTTP), false).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_grpc_only_is_added_to() {
+        for (text, grpc) in [
+            ("[sink]\ngrpc = \"none\"\n", "none"),
+            (
+                "channel = \"api\"\n\n[sink] # mine\ngrpc = \"127.0.0.1:5\"\n\n[privacy]\nuser = \"off\"\n",
+                "127.0.0.1:5",
+            ),
+            ("sink.grpc = \"127.0.0.1:5\"\r\n", "127.0.0.1:5"),
+            ("[sink]\nallow_hosts = []\n", "none"),
+        ] {
+            let with = add_sink(text, "127.0.0.1:4320", Some("none")).unwrap();
+            let value: toml::Table = with.parse().unwrap();
+            let said = (value["sink"]["http"].as_str(), value["sink"]["grpc"].as_str());
+            assert_eq!(said, (Some("127.0.0.1:4320"), Some(grpc)), "{with}");
+        }
+        for mine in ["[sink] # mine\ngrpc = \"none\"\n\n[privacy]\nuser = \"off\"\n", "sink.grpc = \"none\"\n"] {
+            let with = add_sink(mine, "127.0.0.1:4320", Some("none")).unwrap();
+            assert_eq!(remove_sink(&with, Some("127.0.0.1:4320"), true).unwrap(), mine);
+        }
+        for refused in ["sink = { grpc = \"none\" }\n", "[sink]\nhttp = \"127.0.0.1:1\"\n"] {
+            assert!(add_sink(refused, "127.0.0.1:4320", None).is_err(), "{refused}");
         }
     }
 
@@ -182,16 +229,16 @@ mod tests {
         let with = add_sink("", "127.0.0.1:4320", Some("none")).unwrap();
         for mine in ["sink.grpc = \"127.0.0.1:9999\" # my own\n", "sink.grpc = \"none\" # mine\n"] {
             let with = with.replace("sink.grpc = \"none\"\n", mine);
-            assert_eq!(remove_sink(&with, Some("127.0.0.1:4320")).unwrap(), mine);
+            assert_eq!(remove_sink(&with, Some("127.0.0.1:4320"), false).unwrap(), mine);
         }
         let with = with.replace(":4320", ":5555");
-        assert_eq!(remove_sink(&with, Some("127.0.0.1:4320")).unwrap(), "sink.http = \"127.0.0.1:5555\"\n");
+        assert_eq!(remove_sink(&with, Some("127.0.0.1:4320"), false).unwrap(), "sink.http = \"127.0.0.1:5555\"\n");
         // As earlier versions wrote it.
         let table = "channel = \"api\"\n\n[sink]\nhttp = \"127.0.0.1:4320\"\n";
-        assert_eq!(remove_sink(table, None).unwrap(), "channel = \"api\"\n");
+        assert_eq!(remove_sink(table, None, false).unwrap(), "channel = \"api\"\n");
         let mine = "allow_hosts = [\"x\"]\n";
         assert_eq!(
-            remove_sink(&format!("{table}{mine}"), None).unwrap(),
+            remove_sink(&format!("{table}{mine}"), None, false).unwrap(),
             format!("channel = \"api\"\n\n[sink]\n{mine}")
         );
     }

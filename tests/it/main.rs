@@ -53,4 +53,5 @@ mod tls;
 mod transcripts;
 mod unknown;
 mod upkeep;
+mod watchdog;
 mod worked_month;

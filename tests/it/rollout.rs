@@ -4,6 +4,7 @@ mod care;
 mod doctor;
 mod environment;
 mod homes;
+mod layers;
 mod notes;
 mod purge;
 mod snippets;
@@ -169,6 +170,8 @@ fn another_port_and_token_reach_codex_by_another_init() {
     let said = init(&env, &[]).ok();
     let new = std::fs::read_to_string(env.home().join("token")).unwrap();
     assert_ne!(old, new);
+    assert!(said.stderr.contains("start the sink again") && !said.stderr.contains("trust the hooks"), "{said}");
+    assert!(said.stdout.contains("Bearer <another token>") && said.stdout.contains("Bearer <token>"), "{said}");
     assert!(config(&env).contains("127.0.0.1:4998/v1/logs") && config(&env).contains(new.trim()), "{said}");
     assert!(!config(&env).contains("4999") && !config(&env).contains(old.trim()));
     let _ = env.run(&["uninstall", "--yes"]).ok();

@@ -1,15 +1,17 @@
 //! What Codex itself says: its version, its configuration, the hooks that it runs, and where its logs go.
 
+use super::origin::{Managed, Origin};
 use super::{Args, Checks};
 use crate::cli::context::Context;
 use crate::cli::trust;
 use crate::cli::whose::{Homes, registrations};
 use crate::config;
 use crate::setup::codex::{Codex, Hook, daemon_since};
-use crate::setup::{EVENTS, is_ours, snake};
+use crate::setup::{EVENTS, find_in_path, is_ours, snake};
 use anyhow::Context as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -27,12 +29,16 @@ const INIT: &str = "codex-tally init --trust";
 pub(super) struct Seen {
     /// Codex could be asked.
     pub asked: bool,
+    /// Hooks or exporter are another home's, so that nothing is to be done in this one.
+    pub of_another: bool,
     /// When Codex's background process was started, if one runs.
     pub daemon: Option<SystemTime>,
     /// The exporter of logs, as Codex resolves its layers.
     pub exporter: Value,
     /// The file that the exporter comes from.
     pub exporter_file: Option<PathBuf>,
+    /// Who demands the exporter of all users, so that none can set another.
+    pub demanded_by: Option<String>,
     /// The command of our hook that Codex runs.
     pub command: Option<String>,
 }
@@ -41,7 +47,8 @@ pub(super) struct Seen {
 pub(super) fn check(context: &Context, args: &Args, checks: &mut Checks) -> Seen {
     let mut seen = Seen::default();
     if let Err(e) = ask(context, args, checks, &mut seen) {
-        let next = "repair what it says; `codex` itself stumbles over the same";
+        let next =
+            "repair what it says, and try again: without this Codex may run and lose telemetry, or not run at all";
         checks.fail("configuration", format!("{e:#}"), next);
     }
     seen
@@ -59,7 +66,7 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
         );
         return Ok(());
     }
-    one_home(context, &home, checks)?;
+    seen.of_another = one_home(context, &home, checks)?;
     let program = match trust::codex(context, args.codex.as_deref()) {
         Ok(program) => program,
         Err(e) => {
@@ -77,20 +84,24 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     check_version(codex.version(), version, &program, checks);
     let config = codex.config(&folder)?;
     let hooks = codex.hooks(&folder)?;
+    let managed = Managed::new(codex.requirements());
     seen.asked = true;
     seen.daemon = daemon_since(&home);
     layers(&config, &home, checks);
     seen.exporter = config["config"]["otel"]["exporter"].clone();
-    let origin =
-        |(key, from): (&String, &Value)| key.starts_with("otel.exporter").then(|| from["name"]["file"].clone());
-    let file = config["origins"].as_object().and_then(|origins| origins.iter().find_map(origin));
-    seen.exporter_file = file.and_then(|file| file.as_str().map(PathBuf::from));
-    let ours: Vec<&Hook> = hooks.hooks.iter().filter(|hook| is_ours(&hook.command)).collect();
-    registered(&ours, &config, &known_events(version), checks);
+    let origin = |(key, from): (&String, &Value)| key.starts_with("otel.exporter").then(|| from.clone());
+    let origin = config["origins"].as_object().and_then(|origins| origins.iter().find_map(origin)).unwrap_or_default();
+    seen.exporter_file = origin["name"]["file"].as_str().map(PathBuf::from);
+    if let Some((who, file)) = managed.exporter(&origin) {
+        (seen.demanded_by, seen.exporter_file) = (Some(who), file);
+    }
+    let ours = hooks.hooks.iter().filter(|hook| is_ours(&hook.command));
+    let ours: Vec<Ours> = ours.map(|hook| (hook, managed.origin(hook))).collect();
+    registered(&ours, &config, &managed, &known_events(version), checks);
     if !ours.is_empty() {
         trusted(&ours, checks);
-        seen.command = ours.iter().find(|hook| hook.runs()).map(|hook| hook.command.clone());
-        programs(&ours, checks);
+        seen.command = ours.iter().find(|(hook, _)| hook.runs()).map(|(hook, _)| hook.command.clone());
+        programs(context, &ours, checks);
     }
     let said = hooks.errors.iter().chain(&hooks.warnings);
     let said: Vec<String> = said.map(|v| v["message"].as_str().map_or_else(|| v.to_string(), str::to_string)).collect();
@@ -100,10 +111,12 @@ fn ask(context: &Context, args: &Args, checks: &mut Checks, seen: &mut Seen) -> 
     Ok(())
 }
 
-/// Whether hooks and exporter are those of this home: two homes would each have half.
-fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+/// Whether hooks or exporter are another home's and not of this one: two homes would each have half.
+fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow::Result<bool> {
     let there = registrations(codex_home)?;
-    match Homes::new(context, &there)?.another(&there) {
+    let another = Homes::new(context, &there)?.another(&there);
+    let of_another = another.is_some();
+    match another {
         Some((path, other)) => checks.fail(
             "registered",
             format!("{} is registered for another home, {other}; this is {}", path.display(), context.home.display()),
@@ -112,7 +125,7 @@ fn one_home(context: &Context, codex_home: &Path, checks: &mut Checks) -> anyhow
         None if !there.is_empty() => checks.ok("registered", format!("for this home, {}", context.home.display())),
         None => {}
     }
-    Ok(())
+    Ok(of_another)
 }
 
 /// `0.169.0` as numbers that can be compared.
@@ -156,63 +169,104 @@ fn layers(config: &Value, home: &Path, checks: &mut Checks) {
     checks.ok("configuration", says);
 }
 
+/// A hook that runs our program, and who has registered it.
+type Ours<'a> = (&'a Hook, Origin);
+
+/// All who have registered one of these, the weakest first.
+fn origins<'a>(hooks: impl IntoIterator<Item = &'a Ours<'a>>) -> Vec<Origin> {
+    let mut origins: Vec<Origin> = hooks.into_iter().map(|(_, origin)| origin.clone()).collect();
+    origins.sort();
+    origins.dedup();
+    origins
+}
+
 /// Whether each event has our hook, and no more than one that runs.
-fn registered(ours: &[&Hook], config: &Value, events: &[&str], checks: &mut Checks) {
+fn registered(ours: &[Ours], config: &Value, managed: &Managed, events: &[&str], checks: &mut Checks) {
     let count = |event: &str, running: bool| {
-        let of = |hook: &&&Hook| snake(&hook.event_name) == snake(event) && (hook.runs() || !running);
+        let of = |(hook, _): &&Ours| snake(&hook.event_name) == snake(event) && (hook.runs() || !running);
         ours.iter().filter(of).count()
     };
     let missing: Vec<&str> = events.iter().copied().filter(|event| count(event, false) == 0).collect();
     let off = config["config"]["features"]["hooks"] == Value::Bool(false);
     if off {
-        let next = "set `hooks = true` in `[features]` of Codex's config.toml, or take the line out";
+        let file = config["origins"]["features.hooks"]["name"]["file"].as_str().unwrap_or("Codex's config.toml");
+        let next = format!("set `hooks = true` in `[features]` of {file}, or take the line out");
         return checks.fail("hooks", "hooks are switched off in `[features]`", next);
     }
     if missing.len() == events.len() {
-        let next = format!("{INIT} (where managed hooks only are allowed: codex-tally init --system)");
-        return checks.fail("hooks", "our hook is not registered", next);
+        return match managed.without_user_hooks() {
+            Some((why, next)) => checks.fail("hooks", format!("our hook does not run: {why}"), next),
+            None => checks.fail("hooks", "our hook is not registered", INIT),
+        };
     }
+    let all = origins(ours);
     if !missing.is_empty() {
-        return checks.fail("hooks", format!("our hook is not registered for {}", missing.join(", ")), INIT);
+        let next = all.last().map(Origin::complete).unwrap_or_default();
+        return checks.fail("hooks", format!("our hook is not registered for {}", missing.join(", ")), next);
     }
     let mut layers: BTreeMap<String, usize> = BTreeMap::new();
-    for hook in ours {
+    for (hook, _) in ours {
         *layers.entry(format!("{} {}", hook.source, hook.source_path.display())).or_default() += 1;
     }
     let from = layers.keys().cloned().collect::<Vec<_>>().join(", ");
     checks.ok("hooks", format!("registered for {} events ({from})", events.len()));
-    if events.iter().any(|event| count(event, true) > 1) {
-        let next = "keep one: codex-tally uninstall, or take the lines out of the other file; counted once, but it costs twice";
-        checks.warn("registered twice", format!("the hook runs more than once for an event ({from})"), next);
-    }
+    let several = |event: &&&str| count(event, true) > 0 && count(event, false) > 1;
+    let Some(event) = events.iter().max_by_key(|event| (count(event, true), count(event, false))).filter(several)
+    else {
+        return;
+    };
+    let says = match count(event, true) {
+        1 => format!("there is a second hook for an event, which is not trusted; if it were, both would run ({from})"),
+        _ => format!("the hook runs more than once for an event: counted once, but it costs twice ({from})"),
+    };
+    checks.warn("registered twice", says, Origin::keep_one(&all));
 }
 
-fn trusted(ours: &[&Hook], checks: &mut Checks) {
-    let not: Vec<&&Hook> = ours.iter().filter(|hook| !hook.runs()).collect();
-    let Some(first) = not.first() else {
-        let managed = ours.iter().filter(|hook| hook.trust_status == "managed").count();
-        let how = if managed == ours.len() { "managed" } else { "trusted" };
-        return checks.ok("trust", format!("all {} hooks are {how}", ours.len()));
+/// Whether Codex runs them. One that it does not run is no loss where another one of the same event runs.
+fn trusted(ours: &[Ours], checks: &mut Checks) {
+    let runs = |event: &str| ours.iter().any(|(hook, _)| hook.runs() && hook.event_name == event);
+    let not: Vec<&Ours> = ours.iter().filter(|(hook, _)| !hook.runs() && !runs(&hook.event_name)).collect();
+    let Some((first, _)) = not.first() else {
+        let of = |status: &str| ours.iter().filter(|(hook, _)| hook.runs() && hook.trust_status == status).count();
+        let (trusted, managed) = (of("trusted"), of("managed"));
+        return checks.ok(
+            "trust",
+            match (trusted, managed) {
+                (0, managed) => format!("all {managed} hooks are managed"),
+                (trusted, 0) => format!("all {trusted} hooks are trusted"),
+                _ => format!("{managed} hooks are managed, {trusted} are trusted"),
+            },
+        );
     };
     let why = if first.enabled { first.trust_status.as_str() } else { "switched off" };
     let next = match first.enabled {
-        true => format!("{INIT}, or trust them in `codex` (/hooks)"),
+        true => origins(not.iter().copied()).first().map(Origin::trust).unwrap_or_default(),
         false => "switch them on in `codex` (/hooks)".to_string(),
     };
     checks.fail("trust", format!("Codex skips {} of {} hooks without a word: {why}", not.len(), ours.len()), next);
 }
 
 /// Whether what Codex calls is there, and nobody else can change it.
-fn programs(ours: &[&Hook], checks: &mut Checks) {
-    let program = |hook: &&Hook| {
+fn programs(context: &Context, ours: &[Ours], checks: &mut Checks) {
+    let search = context.env.path("PATH").map(PathBuf::into_os_string);
+    let mut programs: Vec<(PathBuf, &Origin)> = Vec::new();
+    for (hook, origin) in ours {
         let command = hook.command.trim();
         let quoted = command.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
-        PathBuf::from(quoted.map_or_else(|| command.split_whitespace().next().unwrap_or_default(), |(path, _)| path))
-    };
-    let mut paths: Vec<PathBuf> = ours.iter().map(program).filter(|path| path.is_absolute()).collect();
-    paths.sort();
-    paths.dedup();
-    for path in &paths {
+        let program = quoted.map_or_else(|| command.split_whitespace().next().unwrap_or_default(), |(path, _)| path);
+        let found = match program.contains('/') {
+            true => Some(PathBuf::from(program)),
+            false => find_in_path(OsStr::new(program), search.as_deref()),
+        };
+        let Some(found) = found else {
+            let says = format!("{program} is not in the PATH of this shell; Codex looks for it in its own");
+            return checks.fail("hook program", says, origin.program());
+        };
+        programs.push((found, origin));
+    }
+    programs.sort();
+    programs.dedup_by(|a, b| a.0 == b.0);
+    for (path, origin) in programs.iter().filter(|(path, _)| path.is_absolute()) {
         let shown = path.display();
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => {
@@ -224,13 +278,13 @@ fn programs(ours: &[&Hook], checks: &mut Checks) {
                 }
             }
             _ => {
-                let next = "install codex-tally there again, or `codex-tally uninstall` and `codex-tally init --trust`";
-                return checks.fail("hook program", format!("{shown} is not there, or cannot be run"), next);
+                let says = format!("{shown} is not there, or cannot be run");
+                return checks.fail("hook program", says, origin.program());
             }
         }
     }
-    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    checks.ok("hook program", if shown.is_empty() { "found in PATH".to_string() } else { shown.join(", ") });
+    let shown: Vec<String> = programs.iter().map(|(path, _)| path.display().to_string()).collect();
+    checks.ok("hook program", shown.join(", "));
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use crate::setup::codex::COMPRESSION;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-/// Less than this is not enough for a sink that syncs to disk before it answers, on a machine that is busy. Often seconds are meant.
+/// With no more than this nothing or little arrives (0.169). Often seconds are meant.
+const TOO_FEW_MILLIS: u64 = 10;
+
+/// Less than this may not be enough for a sink that syncs to disk before it answers, on a machine that is busy.
 const LEAST_MILLIS: u64 = 1_000;
 
 /// A turn has more records than this at once; what finds no room is dropped without a word.
@@ -24,10 +27,11 @@ type Finding = (String, String);
 
 /// Says of each variable that does harm what it does.
 pub(super) fn check(context: &Context, seen: &Seen, token: Option<&str>, checks: &mut Checks) {
-    let found = findings(context, seen, token);
-    if found.is_empty() {
+    let (found, tight) = (findings(context, seen, token), timeout(&context.env, TOO_FEW_MILLIS + 1, LEAST_MILLIS));
+    if found.is_empty() && tight.is_none() {
         checks.ok("environment", "no variable silences or diverts hook or telemetry, as far as this shell has them");
     }
+    tight.into_iter().for_each(|(says, next)| checks.warn("environment", says, next));
     found.into_iter().for_each(|(says, next)| checks.fail("environment", says, next));
 }
 
@@ -139,7 +143,7 @@ fn headers(env: &Env, is_ours: impl Fn(&str) -> bool) -> Option<Finding> {
 }
 
 /// Whether the sink takes this for the token, or one of those with a name.
-fn is_ours(context: &Context, token: Option<&str>, sent: &str) -> bool {
+pub(super) fn is_ours(context: &Context, token: Option<&str>, sent: &str) -> bool {
     let Some(sent) = sent.strip_prefix("Bearer ") else { return false };
     let hash: [u8; 32] = Sha256::digest(sent).into();
     token == Some(sent) || context.config.sink_tokens.iter().any(|known| known.hashes().any(|known| known == hash))
@@ -147,20 +151,25 @@ fn is_ours(context: &Context, token: Option<&str>, sent: &str) -> bool {
 
 /// Limits within which nothing, or not everything, gets through.
 fn limits(env: &Env) -> Vec<Finding> {
-    let number = |name: &'static str| Some((name, env.text(name)?.trim().parse::<u64>().ok()?));
-    let timeout = ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"].into_iter().find_map(number);
-    let timeout = timeout.filter(|(_, millis)| *millis < LEAST_MILLIS);
-    let queue = number("OTEL_BLRP_MAX_QUEUE_SIZE").filter(|(_, size)| *size < LEAST_QUEUE);
-    let timeout = timeout.map(|(name, millis)| {
-        let says =
-            format!("{name}={millis} lets Codex wait {millis} milliseconds for the sink: what takes longer is lost");
-        (says, format!("unset {name}, or give it the milliseconds that are meant: 10000 is usual"))
-    });
+    let queue = number(env, "OTEL_BLRP_MAX_QUEUE_SIZE").filter(|(_, size)| *size < LEAST_QUEUE);
     let queue = queue.map(|(name, size)| {
         let says = format!("{name}={size} lets Codex drop records, or all of them, without a word");
         (says, format!("unset {name}: 2048 is usual"))
     });
-    timeout.into_iter().chain(queue).collect()
+    timeout(env, 0, TOO_FEW_MILLIS + 1).into_iter().chain(queue).collect()
+}
+
+fn number(env: &Env, name: &'static str) -> Option<(&'static str, u64)> {
+    Some((name, env.text(name)?.trim().parse().ok()?))
+}
+
+/// A timeout of at least so many milliseconds, and less than so many.
+fn timeout(env: &Env, least: u64, below: u64) -> Option<Finding> {
+    let names = ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let (name, millis) = names.into_iter().find_map(|name| number(env, name))?;
+    let says = format!("{name}={millis} lets Codex wait {millis} milliseconds for the sink: what takes longer is lost");
+    let next = format!("unset {name}, or give it the milliseconds that are meant: 10000 is usual");
+    (least..below).contains(&millis).then_some((says, next))
 }
 
 #[cfg(test)]
@@ -212,6 +221,7 @@ mod tests {
             (1, &[(all, "10")][..]),
             (0, &[(all, "10000")]),
             (0, &[(all, "ten")]),
+            (0, &[(all, "50")]),
             (1, &[(logs, "1"), (all, "10000")]),
             (0, &[(logs, "10000"), (all, "1")]),
             (1, &[(logs, "x"), (all, "1")]),
@@ -220,5 +230,7 @@ mod tests {
         ] {
             assert_eq!(found(pairs), n, "{pairs:?}");
         }
+        let warned = |millis| timeout(&Env::from_pairs([(all, millis)]), TOO_FEW_MILLIS + 1, LEAST_MILLIS).is_some();
+        assert_eq!(["10", "11", "50", "999", "1000"].map(warned), [false, true, true, true, false]);
     }
 }

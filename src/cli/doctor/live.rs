@@ -1,10 +1,9 @@
 //! A probe through hook and sink that never enters the ledger: the hook writes to a scratch home, and the sink takes a record
 //! that it knows as a probe, and keeps nothing of it.
 
-use super::Checks;
 use super::codex::Seen;
-use super::encrypted;
-use super::telemetry::address;
+use super::telemetry::{self, address};
+use super::{Checks, encrypted};
 use crate::cli::context::{Context, today};
 use crate::cli::sink::{Listener, send, who_listens};
 use crate::cli::token;
@@ -25,9 +24,11 @@ const PAYLOAD: &str = r#"{"session_id":"01a1f400-0000-7000-8000-000000000001","t
 /// Sends the probes.
 pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
     match seen.command.as_deref().map(|command| hook(context, command)) {
-        None => {
-            checks.warn("live hook", "Codex runs no hook of ours, so there is none to try", "codex-tally init --trust")
-        }
+        None => checks.warn(
+            "live hook",
+            "Codex runs no hook of ours, so there is none to try",
+            "see `hooks` and `trust` above",
+        ),
         Some(Ok(millis)) => {
             checks.ok("live hook", format!("a payload went through the hook in {millis} ms and is readable"))
         }
@@ -42,7 +43,10 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
         Ok(Some((millis, false))) => {
             checks.ok("live sink", format!("a listener that cannot be verified took a record in {millis} ms"))
         }
-        Ok(None) => checks.warn("live sink", "no sink of ours listens, so there is none to try", "codex-tally serve"),
+        Ok(None) => {
+            let says = "no sink of ours listens, so there is none to try";
+            checks.warn("live sink", says, telemetry::start(context, seen));
+        }
         Err(e) => checks.fail("live sink", format!("{e:#}"), "look at what `codex-tally serve` says"),
     }
 }

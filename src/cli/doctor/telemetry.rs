@@ -8,8 +8,8 @@ use crate::cli::context::Context;
 use crate::cli::sink::{Listener, who_listens};
 use crate::cli::{serve, service, token};
 use crate::setup::Record;
+use rustix::process::{Pid, test_kill_process};
 use std::net::SocketAddr;
-use std::path::Path;
 
 const INIT: &str = "codex-tally init";
 
@@ -43,14 +43,24 @@ pub(super) fn check(context: &Context, seen: &Seen, checks: &mut Checks) {
         Ok(listener) => {
             let sent = Exporter::read(seen.exporter_file.as_deref());
             let sent = sent.authorization();
-            let start = service::start_again(context).unwrap_or("codex-tally serve");
-            sink(&listener, (address(context), start), ours, sent.is_some(), checks);
+            sink(&listener, (context, seen), ours, sent.is_some(), checks);
             if ours == Some(true) {
-                header(sent, token.as_deref(), &token::path(&context.home), &listener, checks);
+                header(context, seen, (sent, token.as_deref()), &listener, checks);
                 daemon(context, seen, checks);
             }
         }
         Err(e) => checks.fail("sink", format!("{e:#}"), "try again"),
+    }
+}
+
+/// How a sink is started that takes what Codex sends. The managed layer can hold no user's token.
+pub(super) fn start(context: &Context, seen: &Seen) -> &'static str {
+    let sends_one = || Exporter::read(seen.exporter_file.as_deref()).authorization().is_some();
+    match (service::start_again(context), seen.demanded_by.is_some() && !sends_one()) {
+        (Some(_), true) => "codex-tally service install --auth none",
+        (None, true) => "codex-tally serve --auth none",
+        (Some(again), false) => again,
+        (None, false) => "codex-tally serve",
     }
 }
 
@@ -60,9 +70,11 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
         return None;
     }
     let over = |kind: &str| seen.exporter[kind]["endpoint"].as_str().map(str::to_string);
-    let from = seen.exporter_file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
+    let file = seen.exporter_file.as_ref().map(|file| file.display().to_string());
+    let from = seen.demanded_by.clone().or(file).map(|from| format!(" ({from})")).unwrap_or_default();
     let address = address(context);
     let encrypted = context.config.sink.is_encrypted();
+    let init = if seen.demanded_by.is_some() || seen.of_another { String::new() } else { format!("{INIT}, or ") };
     match (over("otlp-http"), over("otlp-grpc")) {
         (Some(endpoint), _) if encrypted && is_near(&endpoint) => checks.fail(
             "exporter",
@@ -76,7 +88,7 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
         (Some(endpoint), _) if is_near(&endpoint) => checks.fail(
             "exporter",
             format!("logs go to {endpoint}{from}, but the sink is configured for http://{address}/v1/logs"),
-            format!("{INIT}, or set `http` of `[sink]` in {} to that port", context.config_path().display()),
+            format!("{init}set `http` of `[sink]` in {} to that port", context.config_path().display()),
         ),
         (None, Some(endpoint)) if is_near(&endpoint) => return Some(over_grpc(context, &endpoint, &from, checks)),
         (Some(endpoint), _) | (_, Some(endpoint)) => {
@@ -91,7 +103,11 @@ fn exporter(context: &Context, seen: &Seen, checks: &mut Checks) -> Option<bool>
             format!("Codex exports no logs: {ONLY}"),
             "write the lines that `codex-tally serve` prints into Codex's config.toml, with `tls`: docs/service.md",
         ),
-        (None, None) => checks.warn("exporter", format!("Codex exports no logs: {ONLY}"), INIT),
+        (None, None) => {
+            let demanded = |who| format!("{who} demands that; who administers it can have it changed");
+            let next = seen.demanded_by.as_ref().map_or_else(|| INIT.to_string(), demanded);
+            checks.warn("exporter", format!("Codex exports no logs: {ONLY}"), next);
+        }
     }
     Some(false)
 }
@@ -123,15 +139,16 @@ pub(super) fn is_near(endpoint: &str) -> bool {
     ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|near| host.starts_with(near))
 }
 
-/// What is to be said of who listens at this address; and how the sink is started, if it is not there.
+/// What is to be said of who listens at the sink's address; and how the sink is started, if it is not there.
 fn sink(
     listener: &Listener,
-    (address, start): (SocketAddr, &str),
+    (context, seen): (&Context, &Seen),
     ours: Option<bool>,
     sends_token: bool,
     checks: &mut Checks,
 ) {
     let version = env!("CARGO_PKG_VERSION");
+    let (address, start) = (address(context), start(context, seen));
     match listener {
         Listener::Ours(other) | Listener::Open(other) if other != version => {
             let says = format!("version {other} listens on {address}, this is {version}");
@@ -156,10 +173,27 @@ fn sink(
             checks.warn("sink", says, start);
         }
         Listener::Nobody => checks.ok("sink", format!("nobody listens on {address}, and Codex sends nothing there")),
+        Listener::Other if is_own(context, address) => checks.fail(
+            "sink",
+            format!("this home's own sink listens on {address}, but has another token than the home has now"),
+            format!("stop it and start it again, so that it takes the new one: {start}"),
+        ),
+        Listener::Other if seen.demanded_by.is_some() => checks.fail(
+            "sink",
+            format!("a sink that asks for a token listens on {address}: of another home, or another user"),
+            format!("stop it, or have its user stop it: the managed layer has one port for all; then {start}"),
+        ),
         Listener::Other => checks.fail(
             "sink",
             format!("a sink with another token listens on {address}: of another home, or another user"),
             format!("stop it, or set another port as `http` of `[sink]` and run `{INIT}`"),
+        ),
+        Listener::Stranger if is_own(context, address) => checks.fail(
+            "sink",
+            format!("this home's own sink listens on {address}, and does not answer (unless it speaks TLS)"),
+            format!(
+                "look at what it says where it runs; stop it, with `kill -9` if it hangs, and start it again: {start}"
+            ),
         ),
         Listener::Stranger if ours == Some(true) => checks.fail(
             "sink",
@@ -173,12 +207,30 @@ fn sink(
     }
 }
 
+/// Whether the sink that was started last in this home runs, and listens there, as it has noted.
+fn is_own(context: &Context, address: SocketAddr) -> bool {
+    let said = std::fs::read_to_string(context.home.join("sink.lock")).unwrap_or_default();
+    let Some((process, at)) = said.strip_prefix("process ").and_then(|said| said.split_once(", ")) else {
+        return false;
+    };
+    let runs = process.parse().ok().and_then(Pid::from_raw).is_some_and(|process| test_kill_process(process).is_ok());
+    runs && at == format!("http://{address}")
+}
+
 /// Whether Codex sends the token that the sink asks for.
-fn header(sent: Option<&str>, token: Option<&str>, path: &Path, listener: &Listener, checks: &mut Checks) {
-    match (sent, token) {
-        (None, _) if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
+fn header(
+    context: &Context,
+    seen: &Seen,
+    (sent, token): (Option<&str>, Option<&str>),
+    listener: &Listener,
+    checks: &mut Checks,
+) {
+    match sent {
+        None if matches!(listener, Listener::Open(_)) => checks.ok("token", "the sink asks for none"),
+        // One that is started as is told will ask for none.
+        None if seen.demanded_by.is_some() && *listener == Listener::Nobody => {}
         // Anybody can claim to be a sink without one.
-        (Some(_), _) if matches!(listener, Listener::Open(_)) => checks.fail(
+        Some(_) if matches!(listener, Listener::Open(_)) => checks.fail(
             "token",
             "Codex sends a token to a listener that asks for none and has not shown that it is ours",
             format!(
@@ -186,14 +238,22 @@ fn header(sent: Option<&str>, token: Option<&str>, path: &Path, listener: &Liste
                  another port as `http` of `[sink]`, and run `{INIT}`"
             ),
         ),
-        (Some(sent), Some(token)) if sent == format!("Bearer {token}") => checks.ok("token", "Codex sends the sink's"),
-        (sent, _) => {
+        Some(sent) if environment::is_ours(context, token, sent) => checks.ok("token", "Codex sends the sink's"),
+        sent => {
             let which = if sent.is_none() { "no token" } else { "another token" };
-            let next = format!(
-                "{INIT}; if that leaves the exporter as it is, write its header yourself: `authorization`, with `Bearer ` and what {} \
-                 holds",
-                path.display()
-            );
+            let path = token::path(&context.home);
+            let next = match &seen.demanded_by {
+                Some(who) if sent.is_none() => {
+                    format!("stop it, and run one that asks for none, as {who} has none: {}", start(context, seen))
+                }
+                Some(who) => format!("who administers {who} can have one of the sink's tokens written there"),
+                None if seen.of_another => "what `registered` says: it is another home that Codex tells".to_string(),
+                None => format!(
+                    "{INIT}; if that leaves the exporter as it is, write its header yourself: `authorization`, with `Bearer ` and \
+                     what {} holds",
+                    path.display()
+                ),
+            };
             checks.fail("token", format!("Codex sends {which}, so the sink refuses what comes"), next);
         }
     }

@@ -1,5 +1,6 @@
 //! What `init` tells besides what it changes.
 
+use crate::setup::AddToml;
 use std::path::{Path, PathBuf};
 
 /// Codex sends to a sink of ours that nobody has any more.
@@ -50,13 +51,27 @@ pub(super) fn leads_elsewhere(path: &Path) -> Option<String> {
     ))
 }
 
-/// Codex sends to somebody else.
-pub(super) fn kept_exporter(endpoint: &str) -> String {
-    format!(
-        "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
-         recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink; or the sink has them first and sends them on: \
-         `codex-tally serve --forward URL`, docs/service.md"
-    )
+/// Which name the sink's certificate has, and which authority signed it, is not known here.
+pub(super) const ENCRYPTED: &str =
+    "the sink of this home speaks TLS, so Codex's exporter stays as it is; docs/service.md has its lines";
+
+/// Codex sends to somebody else, or to our sink in words that are not edited.
+pub(super) fn kept_exporter(endpoint: &str, wanted: &AddToml, text: &str, token: &Path) -> Option<String> {
+    let ours = wanted.exporter.as_ref().filter(|ours| ours.endpoint == endpoint);
+    let sends_token = ours.is_some_and(|ours| ours.headers.iter().all(|(_, value)| text.contains(value)));
+    match ours {
+        Some(_) if sends_token => None,
+        Some(_) => Some(format!(
+            "Codex's logs go to the sink already, in a form that is not edited, and without its token, so the sink refuses them. Write the \
+             header yourself: `authorization`, with `Bearer ` and what {} holds",
+            token.display()
+        )),
+        None => Some(format!(
+            "Codex's logs go to {endpoint} already, and it has one exporter for them, so that stays. Hooks and transcripts are \
+             recorded; ephemeral sessions, title requests and failed tools are not, unless that collector sends logs on to the sink; or the sink has them first and sends them on: \
+             `codex-tally serve --forward URL`, docs/service.md"
+        )),
+    }
 }
 
 /// Profiles that send their logs elsewhere.

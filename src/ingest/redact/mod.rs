@@ -4,15 +4,18 @@
 //! - `names`: what a name says of its value, and flags of programs that take secrets
 //! - `value`: where a value ends
 //! - `keys`: what is a secret by its form
+//! - `commands`: programs that take a secret in words of their own
 
+mod commands;
 mod keys;
 mod names;
 #[cfg(test)]
 mod tests;
 mod value;
 
+use commands::{READERS, of_user, of_words, value_behind_spaces};
 use keys::is_secret;
-use names::{Name, SETS, USERS};
+use names::{Name, SETS};
 use value::{Value, assigned, head, line, mark, phrase, quoted, tail, value};
 
 /// What stands in the place of a secret.
@@ -21,14 +24,18 @@ const GONE: &str = "[redacted]";
 /// How an `Authorization` begins.
 const SCHEMES: [&str; 7] = ["bearer ", "basic ", "digest ", "token ", "apikey ", "negotiate ", "aws4-hmac-sha256 "];
 
-/// What reads a secret from its input: `echo x | docker login --password-stdin`.
-const READERS: [&str; 5] = ["-stdin", "sudo -S", "passwd", "with-token", "secret"];
-
 /// The text without its secrets.
 pub fn redact(text: &str) -> String {
     let text = keys::without_private_keys(text);
-    let mut scan =
-        Scan { text: &text, at: 0, line: 0, before: "", flags: None, out: String::with_capacity(text.len()) };
+    let mut scan = Scan {
+        text: &text,
+        at: 0,
+        line: 0,
+        before: "",
+        flags: None,
+        pairs: false,
+        out: String::with_capacity(text.len()),
+    };
     while scan.step() {}
     scan.out
 }
@@ -43,6 +50,8 @@ struct Scan<'t> {
     before: &'t str,
     /// Flags that take a secret, of the program that this line calls, and whether it may stand right behind them.
     flags: Option<(&'static [&'static str], bool)>,
+    /// This line calls a program whose words are names and secrets: `vault kv put x a=b`.
+    pairs: bool,
     out: String,
 }
 
@@ -72,16 +81,25 @@ impl<'t> Scan<'t> {
                 true => self.keep(1),
                 false => self.word(rest.find(|c| !is_word(c)).map_or(rest, |end| &rest[..end])),
             }
+        } else if let Some(found) = rest.strip_prefix("<<<").filter(|_| self.reads()).map(value_behind_spaces) {
+            self.take(self.at + 3, found);
         } else {
+            let continued = next == '\n' && self.text[..self.at].ends_with('\\');
             self.keep(next.len_utf8());
-            if matches!(next, '\n' | '|' | ';' | '&') {
-                self.flags = None;
+            if matches!(next, '\n' | '|' | ';' | '&') && !continued {
+                (self.flags, self.pairs) = (None, false);
             }
             if next == '\n' {
                 (self.line, self.before) = (self.at, "");
             }
         }
         true
+    }
+
+    /// Whether what this line calls reads a secret from its input.
+    fn reads(&self) -> bool {
+        let called = tail(&self.text[self.line..self.at], 1024);
+        READERS.iter().any(|reads| called.contains(reads))
     }
 
     /// Goes on by so many bytes, which stay.
@@ -100,7 +118,8 @@ impl<'t> Scan<'t> {
     fn word(&mut self, word: &'t str) {
         let (start, end) = (self.at, self.at + word.len());
         let after = &self.text[end..];
-        self.flags = names::flags(word).or(self.flags);
+        self.flags = names::flags(word, after).or(self.flags);
+        self.pairs |= word.rsplit('/').next() == Some("vault") && after.starts_with(char::is_whitespace);
         if let Some((offset, found)) = self.of_flag(word, after).or_else(|| of_words(word, self.before, after)) {
             self.take(start + offset, found);
         } else if !self.named(word, after) {
@@ -129,26 +148,24 @@ impl<'t> Scan<'t> {
         if !word.starts_with('-') {
             return None;
         }
-        let user =
-            USERS.iter().find(|flag| word == **flag || word.strip_prefix(**flag).is_some_and(|w| w.starts_with('=')));
-        let joined = (word.starts_with("-u") && after.starts_with(':')).then_some(&"-u");
-        if let Some(flag) = user.or(joined) {
+        let right = |flag: &&'static str, attached: bool| {
+            word == *flag || attached && !word.starts_with("--") && word.starts_with(*flag)
+        };
+        let of_program =
+            self.flags.and_then(|(flags, attached)| flags.iter().copied().find(|flag| right(flag, attached)));
+        let Some(flag) = of_program else {
+            let flag = names::user_flag(word, after, self.flags.map(|(flags, _)| flags))?;
             let behind = &self.text[self.at + flag.len()..];
             let spaces = behind.len() - behind.trim_start_matches([' ', '=']).len();
-            let found = value(&behind[spaces..]);
-            let said = &behind[spaces + found.before..spaces + found.before + found.secret];
-            let name = said.find([':', '%'])?;
-            return Some((flag.len(), Value { before: spaces + found.before + name, secret: found.secret - name }));
-        }
-        let (flags, attached) = self.flags?;
-        let right = |flag: &&&str| word == **flag || attached && !word.starts_with("--") && word.starts_with(**flag);
-        let flag = flags.iter().find(right)?;
+            let found = of_user(&behind[spaces..])?;
+            return Some((flag.len(), Value { before: spaces + found.before, ..found }));
+        };
         let behind = &self.text[self.at + flag.len()..];
         let spaces = behind.len() - behind.trim_start_matches([' ', '=']).len();
         let next = &behind[spaces..];
         let found = value(next);
         (!next.starts_with(['-', '\n']) && found.secret > 0)
-            .then_some((flag.len(), Value { before: spaces + found.before, secret: found.secret }))
+            .then_some((flag.len(), Value { before: spaces + found.before, ..found }))
     }
 
     /// Looks for a name in the word whose value is a secret, and takes that away.
@@ -161,7 +178,8 @@ impl<'t> Scan<'t> {
             let name = &word[begin..end];
             let by_equals = word[end..].starts_with('=');
             if by_equals || end == word.len() {
-                let meaning = names::meaning(name, by_equals);
+                let of_pair = by_equals && self.pairs && !name.starts_with('-');
+                let meaning = if of_pair { Name::Secret } else { names::meaning(name, by_equals) };
                 if meaning != Name::Plain
                     && let Some(found) = self.of_name(start + begin, name, meaning)
                     && !(name.eq_ignore_ascii_case("key") && self.is_name_itself(start + end, found))
@@ -219,7 +237,7 @@ impl<'t> Scan<'t> {
         let found = value(next);
         let found_behind = Value { before: gap + found.before, ..found };
         let flag = name.starts_with('-');
-        if flag && next.starts_with('-') {
+        if flag && (next.starts_with('-') || next.starts_with("<<<")) {
             return None;
         }
         let set = SETS.contains(&self.before);
@@ -297,28 +315,6 @@ fn userinfo(address: &str) -> Option<Value> {
     let port = near[colon + 1..host_ends].chars().all(|c| c.is_ascii_digit());
     let at = near[..host_ends].rfind('@').or_else(|| near.rfind('@').filter(|_| !port))?;
     (colon < at).then(|| Value { before: colon, secret: at - colon })
-}
-
-/// `IDENTIFIED BY 'x'`, `ann:x@tcp(host)`, `echo x | docker login --password-stdin`.
-fn of_words(word: &str, before: &str, after: &str) -> Option<(usize, Value)> {
-    if word.eq_ignore_ascii_case("by") && before.eq_ignore_ascii_case("identified") {
-        let gap = after.len() - after.trim_start().len();
-        mark(&after[gap..])?;
-        let found = value(&after[gap..]);
-        return Some((word.len(), Value { before: gap + found.before, ..found }));
-    }
-    if word == "echo" || word == "printf" {
-        let called = head(after, 1024);
-        let called = &called[..line(called)];
-        let (said, reader) = called.split_once('|')?;
-        let reads = READERS.iter().any(|reads| reader.contains(reads));
-        let secret = said.trim_end().len().saturating_sub(1);
-        return (reads && secret > 0).then_some((word.len(), Value { before: 1, secret }));
-    }
-    let near = head(after, 256);
-    let at = near.starts_with(':').then(|| near.find("@tcp(").or_else(|| near.find("@unix(")))??;
-    let plain = !near[..at].contains(char::is_whitespace);
-    plain.then_some((word.len(), Value { before: 0, secret: at }))
 }
 
 /// `<password>x</password>`, `<string name="password">x</string>`, `<key>password</key><string>x</string>`.

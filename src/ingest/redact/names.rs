@@ -14,7 +14,7 @@ pub(super) enum Name {
 }
 
 /// What a name contains, in small letters, whose value is a secret.
-const WITHIN: [&str; 19] = [
+const WITHIN: [&str; 20] = [
     "passw",
     "passphrase",
     "passcode",
@@ -34,6 +34,7 @@ const WITHIN: [&str; 19] = [
     "authkey",
     "signature",
     "bearer",
+    "from-literal",
 ];
 
 /// What is a secret as a word of a name: `X-Auth-Key`, `dbPass`.
@@ -97,7 +98,7 @@ fn words(name: &str) -> impl Iterator<Item = String> {
 }
 
 /// Programs, by how their names begin, with the flags that take a secret, and whether it may stand right behind the flag.
-const COMMANDS: [(&str, &[&str], bool); 22] = [
+const COMMANDS: [(&str, &[&str], bool); 24] = [
     ("mysql", &["-p"], true),
     ("mariadb", &["-p"], true),
     ("mycli", &["-p"], true),
@@ -116,21 +117,47 @@ const COMMANDS: [(&str, &[&str], bool); 22] = [
     ("mosquitto", &["-P"], true),
     ("redis-cli", &["-a"], true),
     ("ldap", &["-w"], true),
-    ("curl", &["-b"], true),
+    ("curl", CURL, true),
     ("useradd", &["-p"], true),
     ("usermod", &["-p"], true),
+    ("ssh-keygen", &["-N", "-P"], true),
+    ("ipmitool", &["-P"], true),
     ("openssl", &["-k", "-K", "-pass", "-passin", "-passout"], false),
 ];
 
-/// The flags of a program that take a secret.
-pub(super) fn flags(word: &str) -> Option<(&'static [&'static str], bool)> {
+/// Those of curl, which alone writes flags together before the user: `-su ann:x`.
+const CURL: &[&str] = &["-b"];
+
+/// Programs whose flag is too common to go by how a name begins: HTTPie.
+const EXACT: [&str; 4] = ["http", "https", "xh", "xhs"];
+
+/// The flags of a program that take a secret, if something like it is called.
+pub(super) fn flags(word: &str, after: &str) -> Option<(&'static [&'static str], bool)> {
     let program = word.rsplit('/').next().unwrap_or(word);
+    // An address begins like its program.
+    if EXACT.contains(&program) && after.starts_with([' ', '\t', '"', '\'', '\\']) {
+        return Some((&["-a"], true));
+    }
     let found = COMMANDS.iter().find(|(name, ..)| program.starts_with(name));
     found.map(|(_, flags, attached)| (*flags, *attached))
 }
 
 /// Flags that take a user, and behind a colon a password, whatever the program.
-pub(super) const USERS: [&str; 4] = ["-u", "-U", "--user", "--proxy-user"];
+const USERS: [&str; 2] = ["--user", "--proxy-user"];
+
+/// The flag that takes a user at the beginning of a word: `-u`, `--user`, of curl also `-su`; or `-u` before the user.
+pub(super) fn user_flag<'w>(word: &'w str, after: &str, of_program: Option<&[&str]>) -> Option<&'w str> {
+    let long = |flag: &&&str| word.strip_prefix(**flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    if let Some(flag) = USERS.iter().find(long) {
+        return Some(&word[..flag.len()]);
+    }
+    let letters = word.strip_prefix('-').filter(|letters| !letters.starts_with('-'))?;
+    let together = of_program == Some(CURL) && letters.len() <= 8 && letters.chars().all(|c| c.is_ascii_alphabetic());
+    if ["u", "U"].contains(&letters) || together && letters.ends_with(['u', 'U']) {
+        return Some(word);
+    }
+    (letters.starts_with('u') && after.starts_with(':')).then_some("-u")
+}
 
 /// Words that give a name its value without a sign between: `ENV DB_PASSWORD x`.
 pub(super) const SETS: [&str; 10] = ["ENV", "ARG", "set", "setx", "setenv", "-x", "-gx", "-Ux", "SET", "config"];

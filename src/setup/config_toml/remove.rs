@@ -54,6 +54,12 @@ fn extent(table: &Table) -> Option<Range<usize>> {
     Some(head.start..last.unwrap_or(head.end).max(head.end))
 }
 
+/// Whether our remark stands above a table.
+pub fn is_remarked(text: &str, table: &Table) -> bool {
+    let above = extent(table).map_or("", |extent| &text[..extent.start]);
+    above.trim_end().lines().next_back() == Some(REMARK)
+}
+
 /// Takes a table out, with our remark and one empty line above it.
 pub fn cut_table(text: &str, table: &Table, splices: &mut Splices) {
     let Some(extent) = extent(table) else { return };

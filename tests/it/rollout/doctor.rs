@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{config, init, two_responses, with_sink, write_config};
@@ -111,6 +112,8 @@ fn what_codex_does_not_run_is_red() {
     // 5. Hooks are switched off.
     write_config(&rolled.env, &format!("{good}\n[features]\nhooks = false\n"));
     rolled.complains("fail", "hooks", "switched off", "hooks = true", &[]);
+    let file = rolled.env.codex_home().join("config.toml");
+    rolled.complains("fail", "hooks", "switched off", &format!("of {}, or", file.display()), &[]);
     // 6. The program is gone.
     write_config(&rolled.env, &good.replace(HOOK, "/nowhere/codex-tally-hook"));
     rolled.complains("fail", "hook program", "/nowhere/codex-tally-hook is not there", "install", &[]);
@@ -319,6 +322,23 @@ fn a_stranger_that_never_ends_its_answer_is_not_waited_for() {
 }
 
 #[test]
+fn a_sink_of_ours_that_hangs_is_no_stranger() {
+    let env = TestEnv::new();
+    let server = with_sink(&env);
+    let process = Pid::from_raw(server.pid().cast_signed()).unwrap();
+    kill_process(process, Signal::STOP).unwrap();
+    let said = without_codex(&env);
+    kill_process(process, Signal::CONT).unwrap();
+    assert!(said.contains("FAIL  sink") && said.contains("own sink") && said.contains("does not answer"), "{said}");
+    assert!(said.contains("start it again: codex-tally serve"), "{said}");
+    // With another token than it was started with it is still this home's.
+    std::fs::write(env.home().join("token"), "1".repeat(64)).unwrap();
+    let said = without_codex(&env);
+    assert!(said.contains("own sink") && said.contains("another token"), "{said}");
+    assert!(server.stop().success());
+}
+
+#[test]
 fn a_ledger_that_is_only_newer_is_not_to_be_thrown_away() {
     let env = TestEnv::new();
     let _ = env.hook(r#"{"session_id":"s","hook_event_name":"Stop"}"#).ok();
@@ -376,6 +396,11 @@ fn another_home_is_told_whose_the_hooks_are() {
     assert_eq!(registered["verdict"], "fail", "{registered:#}");
     assert!(registered["says"].as_str().unwrap().contains(rolled.env.home().to_str().unwrap()), "{registered:#}");
     assert!(registered["next"].as_str().unwrap().contains("uninstall"), "{registered:#}");
+    // `init` would refuse.
+    let said = out.json();
+    let exporter = said["checks"].as_array().unwrap().iter().find(|c| c["check"] == "exporter").unwrap();
+    let next = exporter["next"].as_str().unwrap();
+    assert!(next.starts_with("set `http` of `[sink]`") && !next.contains("codex-tally init"), "{exporter:#}");
 }
 
 #[test]

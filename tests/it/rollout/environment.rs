@@ -151,11 +151,19 @@ fn an_exporter_that_init_does_not_edit_gets_its_header_by_hand() {
     write_config(&rolled.env, &good.replace(line, &dotted));
     let path = rolled.env.home().join("token");
     rolled.complains("fail", "token", "no token", &format!("what {} holds", path.display()), &[]);
+    let init = || rolled.env.run(&["init", "--yes"]).ok().stderr;
+    assert!(
+        init().contains(&format!(
+            "Write the header yourself: `authorization`, with `Bearer ` and what {}",
+            path.display()
+        ))
+    );
     // As it says.
     let token = std::fs::read_to_string(path).unwrap();
     let header = format!("{dotted}\nexporter.\"otlp-http\".headers.authorization = \"Bearer {}\"", token.trim());
     write_config(&rolled.env, &good.replace(line, &header));
     assert_eq!(check(rolled.doctor(&[], &[]).1["checks"].as_array().unwrap(), "token")["verdict"], "ok");
+    assert!(!init().contains("Write the header"), "it is there");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is in `hooks/` for configuration management: each is installed into the real Codex, which then runs the hook.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -75,6 +76,21 @@ fn the_plugin_works_in_the_real_codex() {
     let model = MockModel::start(two_responses());
     let mut codex = Codex::new(&env, &model);
     codex.configure();
+    add_plugin(&env, &codex);
+    let path = path_with_hook();
+    let mut command = codex.command();
+    command.env("PATH", path).args([
+        "exec",
+        "--skip-git-repo-check",
+        "--dangerously-bypass-hook-trust",
+        "do the thing",
+    ]);
+    let _ = Output::of(command).ok();
+    assert_eq!(sources(&env), json!({"hook+transcript": 2}));
+}
+
+/// Puts our plugin into Codex, as its user does.
+pub(super) fn add_plugin(env: &TestEnv, codex: &Codex) {
     let marketplace = env.root().join("marketplace");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("hooks/marketplace");
     for file in files(&from) {
@@ -87,22 +103,17 @@ fn the_plugin_works_in_the_real_codex() {
         command.arg("plugin").args(args);
         let _ = Output::of(command).ok();
     }
+}
+
+/// A PATH in which Codex finds what the plugin calls.
+pub(super) fn path_with_hook() -> OsString {
     let folder = Path::new(HOOK).parent().unwrap().to_path_buf();
     let paths = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
-    let path = std::env::join_paths([vec![folder], paths].concat()).unwrap();
-    let mut command = codex.command();
-    command.env("PATH", path).args([
-        "exec",
-        "--skip-git-repo-check",
-        "--dangerously-bypass-hook-trust",
-        "do the thing",
-    ]);
-    let _ = Output::of(command).ok();
-    assert_eq!(sources(&env), json!({"hook+transcript": 2}));
+    std::env::join_paths([vec![folder], paths].concat()).unwrap()
 }
 
 /// A program in a namespace of its own, in which /etc/codex is the one that was staged.
-fn with_etc(env: &TestEnv, staged: &Path, command: &Command) -> Command {
+pub(super) fn with_etc(env: &TestEnv, staged: &Path, command: &Command) -> Command {
     // This machine may have one of its own, and the test may have been here before.
     const SCRIPT: &str = "mount --bind /etc \"$1/real\"; rm -rf \"$1/etc/codex\"; \
                           for f in /etc/*; do ln -sf \"$1/real/${f##*/}\" \"$1/etc/\"; done; \
