@@ -2,6 +2,7 @@
 //! they are for take their usage first; the others are held against what is left of it, and what was billed beyond that was not
 //! observed.
 
+use super::key::Key;
 use super::{Dims, Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, Currency, Day, Measured, Method, ReconcileKey, TokenSums, split};
 use std::borrow::Borrow;
@@ -18,26 +19,12 @@ pub(super) struct Book {
     pub measured: bool,
 }
 
-/// What a charge says of the usage that it is for. Those that say more are less.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    /// How much of team, user and model it does not say.
-    unsaid: usize,
-    /// How long it is for.
-    length: i64,
-    from: Day,
-    to: Day,
-    team: Option<String>,
-    user: Option<String>,
-    model: Option<String>,
-}
-
 /// Usage of a day under the same keys.
 #[derive(Debug)]
-struct Cell<'o> {
-    row: &'o ObservedRow,
-    user: String,
-    model: String,
+pub(super) struct Cell<'o> {
+    pub row: &'o ObservedRow,
+    pub user: String,
+    pub model: String,
     tokens: TokenSums,
     unpriced_tokens: i64,
     /// All of it, in the measure of the book.
@@ -78,6 +65,8 @@ pub(super) struct Group {
     pub observed: i128,
     pub unseen: i128,
     pub beyond: i128,
+    /// What of it may have been not observed at most.
+    pub most: i128,
     pub unpriced_tokens: i64,
     pub billed_tokens: Option<i128>,
     /// Some amounts have none.
@@ -154,42 +143,6 @@ impl Book {
             }
         }
         cells
-    }
-}
-
-impl Key {
-    pub fn of(charge: &Charge, book: &Book, plan: &Plan<'_>) -> Self {
-        // Tokens are not of searches, which all usage may have made.
-        let model = plan.model(charge).filter(|model| book.method != Method::Tokens || model != SEARCHES);
-        let (from, to) = (charge.first_day(), charge.last_day());
-        Key::new((from, to), plan.team(charge).map(str::to_string), plan.user(charge), model)
-    }
-
-    fn new((from, to): (Day, Day), team: Option<String>, user: Option<String>, model: Option<String>) -> Self {
-        let unsaid = [&team, &user, &model].iter().filter(|said| said.is_none()).count();
-        Key { unsaid, length: to.start().0.saturating_sub(from.start().0), from, to, team, user, model }
-    }
-
-    /// The same days and model, whoever used it.
-    fn of_anyone(&self) -> Self {
-        Key::new((self.from, self.to), None, None, self.model.clone())
-    }
-
-    fn fits(&self, cell: &Cell<'_>) -> bool {
-        self.team.as_ref().is_none_or(|team| *team == cell.row.owner[0])
-            && self.user.as_ref().is_none_or(|user| *user == cell.user)
-            && self.model.as_ref().is_none_or(|model| *model == cell.model)
-    }
-
-    /// The comparison that it is part of.
-    fn within(&self, dims: Dims) -> ReconcileKey {
-        ReconcileKey {
-            day: dims.day.then_some(self.from),
-            team: self.team.clone().filter(|_| dims.team),
-            user: self.user.clone().filter(|_| dims.user),
-            model: self.model.clone().filter(|_| dims.model),
-            tier: None,
-        }
     }
 }
 
@@ -315,6 +268,7 @@ impl<'o> Balance<'o> {
             group.billed += pool.billed;
             group.unseen += pool.unseen;
             group.beyond += pool.beyond;
+            group.most += pool.most();
             group.lacks_tokens |= pool.lacks_tokens;
             if let Some(tokens) = pool.tokens {
                 *group.billed_tokens.get_or_insert(0) += tokens;
@@ -332,41 +286,61 @@ impl<'o> Balance<'o> {
         groups
     }
 
-    /// Only these amounts of the comparisons were not observed: there are other reasons for more than the usage of what was seen.
+    /// So much of the comparisons was not observed: there may be other reasons for what is beyond usage, and tokens may tell of more.
     pub fn explain(&mut self, dims: Dims, not_observed: &BTreeMap<ReconcileKey, i128>) {
         let mut groups: BTreeMap<ReconcileKey, Vec<&mut Pool>> = BTreeMap::new();
         for (key, pool) in &mut self.pools {
             groups.entry(key.within(dims)).or_default().push(pool);
         }
         for (key, mut pools) in groups {
-            let beyond: Vec<i128> = pools.iter().map(|pool| pool.beyond).collect();
-            let all: i128 = pools.iter().map(|pool| pool.unseen + pool.beyond).sum();
-            let explained = all - not_observed.get(&key).copied().unwrap_or(0);
-            let parts = split(explained.clamp(0, beyond.iter().sum()), &scaled(&beyond));
-            for (pool, part) in pools.iter_mut().zip(parts) {
-                pool.not_observed -= part.min(pool.beyond);
+            let known: i128 = pools.iter().map(|pool| pool.unseen + pool.beyond).sum();
+            let more = not_observed.get(&key).copied().unwrap_or(0) - known;
+            let most = |pool: &&mut Pool| {
+                if more < 0 { pool.beyond } else { pool.most() - pool.unseen - pool.beyond }
+            };
+            let most: Vec<i128> = pools.iter().map(most).collect();
+            for (pool, part) in pools.iter_mut().zip(shared(more.abs(), &most)) {
+                pool.not_observed += part * more.signum();
             }
         }
     }
 }
 
+impl Pool {
+    /// What of it may have been not observed at most.
+    fn most(&self) -> i128 {
+        self.billed.max(self.unseen + self.beyond)
+    }
+}
+
 /// Takes so much of what is left, in proportion. Whose it is.
 fn take(cells: &mut [&mut Cell<'_>], left: &[i128], sum: i128) -> Vec<([String; 4], i128)> {
-    let mut rest = sum;
-    let parts = if rest == left.iter().sum() { left.to_vec() } else { split(rest, &scaled(left)) };
-    let mut taken = Vec::new();
-    // Large weights are rounded: what one cell does not have, the next ones do.
-    for most in [&parts, left] {
-        for (cell, most) in cells.iter_mut().zip(most) {
-            let part = (*most).min(cell.left).min(rest);
-            cell.left -= part;
-            rest -= part;
-            if part > 0 {
-                taken.push((cell.row.owner.clone(), part));
-            }
-        }
+    let parts = shared(sum, left);
+    let taken = cells.iter_mut().zip(parts).filter(|(_, part)| *part > 0).map(|(cell, part)| {
+        cell.left -= part;
+        (cell.row.owner.clone(), part)
+    });
+    taken.collect()
+}
+
+/// Shares a sum in proportion to what each can have at most: of more than all, each has that.
+fn shared(sum: i128, most: &[i128]) -> Vec<i128> {
+    if sum >= most.iter().sum() {
+        return most.to_vec();
     }
-    taken
+    let mut parts = split(sum, &scaled(most));
+    // Large weights are rounded: what one does not have, the next ones do.
+    let mut rest = 0;
+    for (part, most) in parts.iter_mut().zip(most) {
+        rest += *part - (*part).min(*most);
+        *part = (*part).min(*most);
+    }
+    for (part, most) in parts.iter_mut().zip(most) {
+        let more = rest.min(*most - *part);
+        *part += more;
+        rest -= more;
+    }
+    parts
 }
 
 fn days(key: &Key) -> Option<std::ops::RangeInclusive<Day>> {

@@ -3,6 +3,7 @@
 mod allocate;
 mod balance;
 mod dims;
+mod key;
 mod lacking;
 mod observed;
 mod reconcile;
