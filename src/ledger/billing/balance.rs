@@ -2,11 +2,13 @@
 //! they are for take their usage first; the others are held against what is left of it, and what was billed beyond that was not
 //! observed.
 
+use super::flow::Flow;
 use super::key::Key;
 use super::{Dims, Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, Currency, Day, Measured, Method, ReconcileKey, TokenSums, split};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Charges that are held against the same usage in the same measure.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,7 @@ pub(super) struct Book {
 /// Usage of a day under the same keys.
 #[derive(Debug)]
 pub(super) struct Cell<'o> {
+    day: Day,
     pub row: &'o ObservedRow,
     pub user: String,
     pub model: String,
@@ -29,8 +32,6 @@ pub(super) struct Cell<'o> {
     unpriced_tokens: i64,
     /// All of it, in the measure of the book.
     all: i128,
-    /// What stands behind no charge.
-    left: i128,
     /// How many charges may be for it that have not taken theirs.
     asked: usize,
 }
@@ -79,7 +80,8 @@ pub(super) struct Group {
 pub(super) struct Balance<'o> {
     /// In the order in which they take usage.
     pub pools: BTreeMap<Key, Pool>,
-    cells: BTreeMap<Day, Vec<Cell<'o>>>,
+    /// In the order of days.
+    cells: Vec<Cell<'o>>,
 }
 
 impl Book {
@@ -121,25 +123,24 @@ impl Book {
         }
     }
 
-    fn cells<'o>(&self, observed: &'o Observed, plan: &Plan<'_>) -> BTreeMap<Day, Vec<Cell<'o>>> {
-        let mut cells: BTreeMap<Day, Vec<Cell<'o>>> = BTreeMap::new();
+    fn cells<'o>(&self, observed: &'o Observed, plan: &Plan<'_>) -> Vec<Cell<'o>> {
+        let mut cells = Vec::new();
         for (day, row) in observed.month(self.channel) {
             let (usage, fees) = self.measure(row);
             let cell = |model: String, all: i128| Cell {
+                day,
                 row,
                 user: row.owner[3].to_lowercase(),
                 model,
                 tokens: TokenSums::default(),
                 unpriced_tokens: 0,
                 all,
-                left: all.max(0),
                 asked: 0,
             };
-            let of_day = cells.entry(day).or_default();
             let (tokens, unpriced_tokens) = (row.tokens, row.unpriced_tokens);
-            of_day.push(Cell { tokens, unpriced_tokens, ..cell(plan.model_name(&row.model), usage) });
+            cells.push(Cell { tokens, unpriced_tokens, ..cell(plan.model_name(&row.model), usage) });
             if fees != 0 {
-                of_day.push(cell(SEARCHES.to_string(), fees));
+                cells.push(cell(SEARCHES.to_string(), fees));
             }
         }
         cells
@@ -167,16 +168,23 @@ impl<'o> Balance<'o> {
         let worth = balance.worth(book, &pools, dims);
         let worth = |key: &Key| worth.get(key).copied().unwrap_or_default();
         for key in pools.keys().filter(|key| worth(key) > 0) {
-            balance.cells_mut(key).for_each(|cell| cell.asked += 1);
+            balance.places(key).into_iter().for_each(|at| balance.cells[at].asked += 1);
         }
+        let mut flow = Flow::new(balance.cells.iter().map(|cell| cell.all.max(0)).collect());
         for (key, mut pool) in pools {
-            let takes = worth(&key);
-            balance.serve(&key, &mut pool, takes);
+            balance.serve(&mut flow, &key, &mut pool, worth(&key));
             if !book.measured {
                 (pool.unseen, pool.beyond) = (0, 0);
             }
             pool.not_observed = pool.unseen + pool.beyond;
             balance.pools.insert(key, pool);
+        }
+        for (at, pool) in balance.pools.values_mut().enumerate() {
+            let Some(taken) = flow.moved(at) else { continue };
+            pool.owners.clear();
+            for (cell, part) in taken {
+                *pool.owners.entry(balance.cells[cell].row.owner.clone()).or_default() += part;
+            }
         }
         balance
     }
@@ -191,7 +199,7 @@ impl<'o> Balance<'o> {
         let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
         alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);
         let worth = |(anyone, pools): (&Key, &Vec<(&Key, i128)>)| {
-            let usage = self.cells(anyone).map(|cell| cell.left).sum::<i128>();
+            let usage = self.cells(anyone).map(|cell| cell.all.max(0)).sum::<i128>();
             let billed: Vec<i128> = pools.iter().map(|(_, billed)| *billed).collect();
             // The rest of it may be what others are for.
             let is_shared = beside.get(&anyone.within(dims)).is_some_and(|n| *n > 1);
@@ -202,44 +210,55 @@ impl<'o> Balance<'o> {
         alike.iter().flat_map(worth).collect()
     }
 
-    fn serve(&mut self, key: &Key, pool: &mut Pool, takes: i128) {
-        let mut cells: Vec<&mut Cell<'o>> = self.cells_mut(key).collect();
-        let was_seen = cells.iter().any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
-        let sum: i128 = cells.iter().map(|cell| cell.left).sum();
+    fn serve(&mut self, flow: &mut Flow, key: &Key, pool: &mut Pool, takes: i128) {
+        let places = self.places(key);
+        let mut cells: Vec<(usize, i128)> = places.iter().map(|at| (*at, flow.left(*at))).collect();
+        let was_seen = self.cells(key).any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
+        let sum: i128 = cells.iter().map(|(_, left)| left).sum();
         (pool.unseen, pool.beyond) = if was_seen { (0, (pool.billed - sum).max(0)) } else { (pool.billed, 0) };
-        for cell in cells.iter().filter(|cell| cell.left > 0) {
-            *pool.owners.entry(cell.row.owner.clone()).or_default() += cell.left;
+        cells.retain(|(_, left)| *left > 0);
+        for (at, left) in &cells {
+            *pool.owners.entry(self.cells[*at].row.owner.clone()).or_default() += left;
         }
-        if takes <= 0 {
-            return;
+        if takes > 0 {
+            places.iter().for_each(|at| self.cells[*at].asked -= 1);
         }
-        cells.iter_mut().for_each(|cell| cell.asked -= 1);
+        let charge = flow.charge(places);
         // First what the fewest others can be for: what two may be for is for the one that has nothing else.
-        let levels: BTreeSet<usize> = cells.iter().filter(|cell| cell.left > 0).map(|cell| cell.asked).collect();
+        let levels: BTreeSet<usize> = cells.iter().map(|(at, _)| self.cells[*at].asked).collect();
         let mut taken: BTreeMap<[String; 4], i128> = BTreeMap::new();
-        let mut rest = takes.min(sum);
+        let mut rest = takes.max(0);
         for level in &levels {
-            let of_level = |cell: &&mut Cell<'o>| if cell.asked == *level { cell.left } else { 0 };
-            let left: Vec<i128> = cells.iter().map(of_level).collect();
-            let part = rest.min(left.iter().sum());
-            rest -= part;
-            for (owner, part) in take(&mut cells, &left, part) {
-                *taken.entry(owner).or_default() += part;
+            let of_level = |(at, left): &(usize, i128)| if self.cells[*at].asked == *level { *left } else { 0 };
+            for ((at, _), part) in cells.iter().zip(shared(rest, &cells.iter().map(of_level).collect::<Vec<_>>())) {
+                if part > 0 {
+                    rest -= part;
+                    flow.take(charge, *at, part);
+                    *taken.entry(self.cells[*at].row.owner.clone()).or_default() += part;
+                }
             }
         }
-        if levels.len() > 1 {
+        if levels.len() > 1 && takes > 0 {
             pool.owners = taken;
         }
+        pool.beyond = (pool.beyond - flow.more(charge, rest)).max(0);
     }
 
-    fn cells_mut<'c>(&'c mut self, key: &'c Key) -> impl Iterator<Item = &'c mut Cell<'o>> {
-        let days = days(key).map(|days| self.cells.range_mut(days));
-        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
+    /// The places of the usage that a charge may be for.
+    fn places(&self, key: &Key) -> Vec<usize> {
+        let of_days = self.of_days(key);
+        let first = of_days.start;
+        let fits = self.cells[of_days].iter().enumerate().filter(|(_, cell)| key.fits(cell));
+        fits.map(|(at, _)| first + at).collect()
+    }
+
+    fn of_days(&self, key: &Key) -> Range<usize> {
+        let first = self.cells.partition_point(|cell| cell.day < key.from);
+        first..self.cells.partition_point(|cell| cell.day <= key.to).max(first)
     }
 
     fn cells(&self, key: &Key) -> impl Iterator<Item = &Cell<'o>> {
-        let days = days(key).map(|days| self.cells.range(days));
-        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
+        self.cells[self.of_days(key)].iter().filter(|cell| key.fits(cell))
     }
 
     /// All usage that a charge may be for, whether it stands behind others or not.
@@ -274,14 +293,12 @@ impl<'o> Balance<'o> {
                 *group.billed_tokens.get_or_insert(0) += tokens;
             }
         }
-        for (day, cells) in self.cells.iter().filter(|(day, _)| days.contains(day)) {
-            for cell in cells {
-                let model = dims.model.then(|| cell.model.clone());
-                let group = groups.entry(ReconcileKey { model, ..dims.of_row(*day, cell.row, plan) }).or_default();
-                group.observed += cell.all;
-                group.unpriced_tokens += cell.unpriced_tokens;
-                group.observed_tokens += i128::from(cell.tokens.total());
-            }
+        for cell in self.cells.iter().filter(|cell| days.contains(&cell.day)) {
+            let model = dims.model.then(|| cell.model.clone());
+            let group = groups.entry(ReconcileKey { model, ..dims.of_row(cell.day, cell.row, plan) }).or_default();
+            group.observed += cell.all;
+            group.unpriced_tokens += cell.unpriced_tokens;
+            group.observed_tokens += i128::from(cell.tokens.total());
         }
         groups
     }
@@ -313,18 +330,8 @@ impl Pool {
     }
 }
 
-/// Takes so much of what is left, in proportion. Whose it is.
-fn take(cells: &mut [&mut Cell<'_>], left: &[i128], sum: i128) -> Vec<([String; 4], i128)> {
-    let parts = shared(sum, left);
-    let taken = cells.iter_mut().zip(parts).filter(|(_, part)| *part > 0).map(|(cell, part)| {
-        cell.left -= part;
-        (cell.row.owner.clone(), part)
-    });
-    taken.collect()
-}
-
 /// Shares a sum in proportion to what each can have at most: of more than all, each has that.
-fn shared(sum: i128, most: &[i128]) -> Vec<i128> {
+pub(super) fn shared(sum: i128, most: &[i128]) -> Vec<i128> {
     if sum >= most.iter().sum() {
         return most.to_vec();
     }
@@ -341,10 +348,6 @@ fn shared(sum: i128, most: &[i128]) -> Vec<i128> {
         rest -= more;
     }
     parts
-}
-
-fn days(key: &Key) -> Option<std::ops::RangeInclusive<Day>> {
-    (key.from <= key.to).then_some(key.from..=key.to)
 }
 
 /// Weights that a split can use: in the same proportion, and as they are up to 62 bits.

@@ -3,6 +3,7 @@
 mod allocate;
 mod balance;
 mod dims;
+mod flow;
 mod key;
 mod lacking;
 mod observed;

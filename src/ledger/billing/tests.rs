@@ -305,6 +305,67 @@ fn differences_have_their_reasons() {
     assert_eq!(parts(&made.rows, &money), [("unpriced", 50)]);
 }
 
+/// A web of charges: the model's may be for usage of both projects' teams, and one of these has other usage, too.
+#[test]
+fn usage_of_a_web_of_charges_explains_as_much_as_it_can() {
+    let mut observed = Observed::new(month());
+    for (team, model) in [("a", "gpt-6.1-sol"), ("a", "gpt-5.5"), ("b", "gpt-6.1-sol")] {
+        observed.insert(day(2), ObservedRow { model: model.into(), ..observed_row(team, "u", Channel::Api, UNIT) });
+    }
+    let of_project =
+        |row: u64, project: &str| Charge { project: Some(project.into()), line_item: None, ..cost(row, UNIT) };
+    let bill = bill(vec![of_project(1, "proj_a"), of_project(2, "proj_b"), cost(3, UNIT)]);
+    let projects = map(&[("proj_a", "a"), ("proj_b", "b")]);
+    let (all, made) = with_plan(None, &BTreeMap::new(), |plan| {
+        let plan = Plan { projects: &projects, ..*plan };
+        (allocate(&bill, &observed, &plan), reconcile(&bill, &observed, &plan))
+    });
+    let shares: Vec<_> = all.iter().map(|one| brief(&one.shares)).collect();
+    assert_eq!(
+        shares,
+        [[("allocated", "a", "u", UNIT)], [("allocated", "b", "u", UNIT)], [("allocated", "a", "u", UNIT)]]
+    );
+    assert_eq!(parts(&made.rows, &Measured::Money("USD".into())), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn a_bill_of_just_the_usage_is_of_those_who_used_it(
+        usage in prop::collection::vec((2u32..6, 0usize..3, 0usize..2, any::<bool>(), 1..9 * UNIT, (0usize..3, 0usize..4)), 1..16),
+    ) {
+        // Each usage is billed by one of several charges that say this or that of it, and that others may be for, too.
+        let (mut observed, mut charges): (_, BTreeMap<_, i128>) = (Observed::new(month()), BTreeMap::new());
+        for (at, team, user, is_sol, value, (says, days)) in usage {
+            let (team, model) = (["a", "b", "c"][team], if is_sol { "gpt-6.1-sol" } else { "gpt-5.5" });
+            let user = format!("{team}{user}");
+            let row = ObservedRow { list_usd: 0, model: model.into(), ..observed_row(team, &user, Channel::Api, 0) };
+            observed.insert(day(at), row).list_usd += value;
+            let days = [(at, at), (2, at), (at, 5), (2, 5)][days];
+            let (project, user, model) =
+                [(Some(team), None, None), (None, Some(user), None), (None, None, Some(model))][says].clone();
+            *charges.entry((days, project, user, model)).or_default() += value;
+        }
+        let one = |(i, ((days, project, email, model), pico)): (usize, (_, i128))| Charge {
+            project: Option::<&str>::map(project, |team| format!("proj_{team}")),
+            email,
+            line_item: Option::<&str>::map(model, str::to_string),
+            money: usd(pico),
+            ..charge_of(BillingSource::Costs, i, days)
+        };
+        let bill = bill(charges.into_iter().enumerate().map(one).collect());
+        let projects = map(&[("proj_a", "a"), ("proj_b", "b"), ("proj_c", "c")]);
+        let all = with_plan(None, &BTreeMap::new(), |plan| allocate(&bill, &observed, &Plan { projects: &projects, ..*plan }));
+        let mut teams: BTreeMap<&str, i128> = BTreeMap::new();
+        for share in all.iter().flat_map(|one| &one.shares) {
+            prop_assert_eq!(share.class, ShareClass::Allocated);
+            *teams.entry(&share.owner[0]).or_default() += share.money.as_ref().unwrap().pico.0;
+        }
+        observed.month(Channel::Api).for_each(|(_, row)| *teams.entry(&row.owner[0]).or_default() -= row.list_usd);
+        prop_assert!(teams.values().all(|off| off.abs() <= all.len() as i128), "{:?}", teams);
+    }
+}
+
 /// What was not observed was billed at the same price as what was.
 #[test]
 fn tokens_that_were_not_observed_have_their_part_of_another_price() {
