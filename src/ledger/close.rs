@@ -136,11 +136,11 @@ fn take_off(made: &mut SessionRollup<'_>, part: &SessionRollup<'_>) {
 }
 
 /// Keys of a correction of what has these.
-fn correction<'a>(of: Keys<'a>, corrects: &'a str) -> Keys<'a> {
+pub(super) fn correction<'a>(of: Keys<'a>, corrects: &'a str) -> Keys<'a> {
     Keys { status: Status::Estimated.name(), class: LineClass::Correction.name(), corrects, ..of }
 }
 
-fn keys_of(line: &Booked) -> Keys<'_> {
+pub(super) fn keys_of(line: &Booked) -> Keys<'_> {
     Keys {
         values: line.values.each_ref().map(String::as_str),
         status: "",

@@ -9,6 +9,7 @@ mod rollup;
 mod seal;
 mod sealed;
 mod tool_cost;
+mod turns;
 
 pub use crate::attribution::{DefaultChannel, Options};
 pub use book::book;
@@ -184,6 +185,7 @@ fn close_session(
     let months: BTreeMap<BillingPeriod, String> = months.map(|month| (month, month.to_string())).collect();
     let mut made = close::close(&whole, closed.through, sealed, &corrections, &months);
     close::add_coverage(&mut made, closed.through, &corrections, (&bookable, &sealed.lines), &months);
+    turns::join(&mut made, closed.through, lines, (&bookable, &corrections, sealed));
     let (span, bytes) = (made.span(), made.encode()?);
     drop((made, whole));
     Ok((Rollup { span, bytes, ..live }, corrections))

@@ -252,3 +252,55 @@ fn a_seal_has_the_fees_of_tools_and_those_made_before_still_hold() {
     let made = env.root().join("again");
     drop(env.run(&["ledger", "seal", "-p", "2026-08", "--out", made.to_str().unwrap()]).ok());
 }
+
+/// The turns of a month's rows by class and corrected month, and in the totals.
+fn turns(env: &TestEnv, period: &str) -> Vec<(String, i64)> {
+    let period = if period.is_empty() { vec![] } else { vec!["-p", period] };
+    let args = [&["report", "monthly", "--by", "team", "--format", "json"][..], &period].concat();
+    let report = env.run(&args).ok().json();
+    let of = |row: &Value| (row["class"].as_str().unwrap_or("all").to_string(), row["turns"].as_i64().unwrap());
+    report["rows"].as_array().unwrap().iter().chain([&report["totals"]]).map(of).collect()
+}
+
+#[test]
+fn a_turn_is_one_whatever_is_sealed_of_it() {
+    let (env, fresh) = (machine(), machine());
+    let said = |day: &str, n: u64, input: u64| {
+        for env in [&env, &fresh] {
+            respond(env, n, "gpt-5.5", day, input);
+        }
+    };
+    let row = |class: &str, n: i64| (class.to_string(), n);
+    let totals = |n: i64| {
+        assert_eq!([&env, &fresh].map(|env| turns(env, "").pop().unwrap().1), [n, n]);
+    };
+    // A turn over the end of a month.
+    said("08-31", 1, 1000);
+    said("09-01", 1, 2000);
+    seal(&env, "2026-08");
+    assert_eq!(turns(&env, "2026-08"), [row("usage", 1), row("all", 1)]);
+    assert_eq!(turns(&env, "2026-09"), [row("usage", 1), row("all", 1)]);
+    totals(1);
+    // Another one, and more of the first, are late.
+    said("08-30", 2, 3000);
+    said("08-31", 1, 4000);
+    assert_eq!(turns(&env, "2026-08"), [row("usage", 1), row("all", 1)]);
+    assert_eq!(turns(&env, "2026-09"), [row("correction", 1), row("usage", 1), row("all", 2)]);
+    assert_eq!(turns(&fresh, "2026-08"), [row("usage", 2), row("all", 2)]);
+    totals(2);
+    // That stays so when it is sealed, and when they go on.
+    seal(&env, "2026-09");
+    assert_eq!(turns(&env, "2026-09"), [row("correction", 1), row("usage", 1), row("all", 2)]);
+    said("09-20", 2, 5000);
+    said("10-02", 2, 6000);
+    assert_eq!(turns(&env, "2026-10"), [row("correction", 1), row("usage", 1), row("all", 1)]);
+    totals(2);
+    // Another price or team makes no turn.
+    std::fs::write(env.home().join("teams.toml"), "[[rule]]\nteam = \"search\"\n").unwrap();
+    let october = turns(&env, "2026-10");
+    assert!(october.iter().filter(|(class, _)| class == "correction").map(|(_, n)| n).sum::<i64>() == 1, "{october:?}");
+    totals(2);
+    drop(env.run(&["ledger", "rebuild"]).ok());
+    totals(2);
+    drop(env.run(&["ledger", "verify"]).ok());
+}

@@ -388,6 +388,18 @@ mod properties {
         books
     }
 
+    /// The turns of all months that have a response.
+    fn turns(store: &SqliteStore, inputs: &Inputs) -> i64 {
+        let mut sum = 0;
+        let given = store.rollups(inputs.hash(), (Timestamp(i64::MIN), Timestamp(i64::MAX)), &mut |bytes| {
+            let session = SessionRollup::decode(bytes).unwrap();
+            sum += session.turns().filter(|(_, rows)| !rows.is_empty()).map(|(turn, _)| turn.turns).sum::<i64>();
+            Ok(())
+        });
+        assert!(given.unwrap());
+        sum
+    }
+
     fn store(folder: &tempfile::TempDir, name: &str) -> SqliteStore {
         SqliteStore::open(&folder.path().join(name)).unwrap()
     }
@@ -480,6 +492,7 @@ mod properties {
                 cache::refresh(&mut open, &without, &mut |_| {}).unwrap();
                 let all = books(&open, &without, ALL);
                 assert_eq!(books(&sealing, &with, ALL), all, "{} {order:?}", capture.name);
+                assert_eq!(turns(&sealing, &with), turns(&open, &without), "{} {order:?}", capture.name);
                 for (month, then) in frozen {
                     assert_eq!(rows(&sealing, &with, month_of(month - 4)), then, "{} {order:?} {month}", capture.name);
                 }

@@ -1,6 +1,7 @@
 //! Charges spread over owners, to the last unit.
 
-use super::balance::{Balance, Book, Key, Pool, scaled};
+use super::balance::{Balance, Book, Pool, scaled};
+use super::key::Key;
 use super::seats::Seats;
 use super::{Dims, Observed, Plan, nobody, reconcile};
 use crate::model::{
@@ -109,7 +110,10 @@ fn of_pool(
     if amount == 0 || owners.is_empty() {
         return by_usage(&owners, [(&pool.nobodys, &beyond)]);
     }
-    let of_first = |sum: i128| split(sum, &scaled(&[beyond, pool.billed - beyond])).first().copied().unwrap_or(0);
+    let of_first = |sum: i128| match sum == pool.billed {
+        true => beyond,
+        false => split(sum, &scaled(&[beyond, pool.billed - beyond])).first().copied().unwrap_or(0),
+    };
     let part = if beyond > 0 { of_first(before + amount) - of_first(before) } else { 0 };
     let parts = split((amount - part).abs(), &scaled(&owners.values().copied().collect::<Vec<_>>()));
     by_usage(&owners.into_keys().zip(parts).collect(), [(&pool.nobodys, &part.abs())])
@@ -139,8 +143,14 @@ fn shares(charge: &Charge, method: Method, mut weights: Vec<Weighted>, plan: &Pl
             if charge.kind == ChargeKind::Seat && charge.email.is_none() { nobody() } else { plan.owner_of(charge) };
         weights = vec![(class, owner, 1)];
     }
-    let numbers = scaled(&weights.iter().map(|(.., weight)| *weight).collect::<Vec<_>>());
-    let parts = |pico: Pico| split(pico.0, &numbers);
+    let exact: Vec<i128> = weights.iter().map(|(.., weight)| *weight).collect();
+    let numbers = scaled(&exact);
+    // Weights that are the parts are not rounded, however large.
+    let is_parts = |pico: Pico| exact.iter().sum::<i128>() == pico.0.abs();
+    let parts = |pico: Pico| match is_parts(pico) {
+        true => exact.iter().map(|part| part * pico.0.signum()).collect(),
+        false => split(pico.0, &numbers),
+    };
     let money = charge.money.as_ref().map(|money| (parts(money.pico), &money.currency));
     let credits = charge.credits.map(parts);
     let share = |(i, (class, owner, _)): (usize, Weighted)| Share {

@@ -2,10 +2,13 @@
 //! they are for take their usage first; the others are held against what is left of it, and what was billed beyond that was not
 //! observed.
 
+use super::flow::Flow;
+use super::key::Key;
 use super::{Dims, Observed, ObservedRow, Plan, SEARCHES};
 use crate::model::{Channel, Charge, Currency, Day, Measured, Method, ReconcileKey, TokenSums, split};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Charges that are held against the same usage in the same measure.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,32 +21,17 @@ pub(super) struct Book {
     pub measured: bool,
 }
 
-/// What a charge says of the usage that it is for. Those that say more are less.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    /// How much of team, user and model it does not say.
-    unsaid: usize,
-    /// How long it is for.
-    length: i64,
-    from: Day,
-    to: Day,
-    team: Option<String>,
-    user: Option<String>,
-    model: Option<String>,
-}
-
 /// Usage of a day under the same keys.
 #[derive(Debug)]
-struct Cell<'o> {
-    row: &'o ObservedRow,
-    user: String,
-    model: String,
+pub(super) struct Cell<'o> {
+    day: Day,
+    pub row: &'o ObservedRow,
+    pub user: String,
+    pub model: String,
     tokens: TokenSums,
     unpriced_tokens: i64,
     /// All of it, in the measure of the book.
     all: i128,
-    /// What stands behind no charge.
-    left: i128,
     /// How many charges may be for it that have not taken theirs.
     asked: usize,
 }
@@ -78,6 +66,8 @@ pub(super) struct Group {
     pub observed: i128,
     pub unseen: i128,
     pub beyond: i128,
+    /// What of it may have been not observed at most.
+    pub most: i128,
     pub unpriced_tokens: i64,
     pub billed_tokens: Option<i128>,
     /// Some amounts have none.
@@ -90,7 +80,8 @@ pub(super) struct Group {
 pub(super) struct Balance<'o> {
     /// In the order in which they take usage.
     pub pools: BTreeMap<Key, Pool>,
-    cells: BTreeMap<Day, Vec<Cell<'o>>>,
+    /// In the order of days.
+    cells: Vec<Cell<'o>>,
 }
 
 impl Book {
@@ -132,64 +123,27 @@ impl Book {
         }
     }
 
-    fn cells<'o>(&self, observed: &'o Observed, plan: &Plan<'_>) -> BTreeMap<Day, Vec<Cell<'o>>> {
-        let mut cells: BTreeMap<Day, Vec<Cell<'o>>> = BTreeMap::new();
+    fn cells<'o>(&self, observed: &'o Observed, plan: &Plan<'_>) -> Vec<Cell<'o>> {
+        let mut cells = Vec::new();
         for (day, row) in observed.month(self.channel) {
             let (usage, fees) = self.measure(row);
             let cell = |model: String, all: i128| Cell {
+                day,
                 row,
                 user: row.owner[3].to_lowercase(),
                 model,
                 tokens: TokenSums::default(),
                 unpriced_tokens: 0,
                 all,
-                left: all.max(0),
                 asked: 0,
             };
-            let of_day = cells.entry(day).or_default();
             let (tokens, unpriced_tokens) = (row.tokens, row.unpriced_tokens);
-            of_day.push(Cell { tokens, unpriced_tokens, ..cell(plan.model_name(&row.model), usage) });
+            cells.push(Cell { tokens, unpriced_tokens, ..cell(plan.model_name(&row.model), usage) });
             if fees != 0 {
-                of_day.push(cell(SEARCHES.to_string(), fees));
+                cells.push(cell(SEARCHES.to_string(), fees));
             }
         }
         cells
-    }
-}
-
-impl Key {
-    pub fn of(charge: &Charge, book: &Book, plan: &Plan<'_>) -> Self {
-        // Tokens are not of searches, which all usage may have made.
-        let model = plan.model(charge).filter(|model| book.method != Method::Tokens || model != SEARCHES);
-        let (from, to) = (charge.first_day(), charge.last_day());
-        Key::new((from, to), plan.team(charge).map(str::to_string), plan.user(charge), model)
-    }
-
-    fn new((from, to): (Day, Day), team: Option<String>, user: Option<String>, model: Option<String>) -> Self {
-        let unsaid = [&team, &user, &model].iter().filter(|said| said.is_none()).count();
-        Key { unsaid, length: to.start().0.saturating_sub(from.start().0), from, to, team, user, model }
-    }
-
-    /// The same days and model, whoever used it.
-    fn of_anyone(&self) -> Self {
-        Key::new((self.from, self.to), None, None, self.model.clone())
-    }
-
-    fn fits(&self, cell: &Cell<'_>) -> bool {
-        self.team.as_ref().is_none_or(|team| *team == cell.row.owner[0])
-            && self.user.as_ref().is_none_or(|user| *user == cell.user)
-            && self.model.as_ref().is_none_or(|model| *model == cell.model)
-    }
-
-    /// The comparison that it is part of.
-    fn within(&self, dims: Dims) -> ReconcileKey {
-        ReconcileKey {
-            day: dims.day.then_some(self.from),
-            team: self.team.clone().filter(|_| dims.team),
-            user: self.user.clone().filter(|_| dims.user),
-            model: self.model.clone().filter(|_| dims.model),
-            tier: None,
-        }
     }
 }
 
@@ -214,16 +168,23 @@ impl<'o> Balance<'o> {
         let worth = balance.worth(book, &pools, dims);
         let worth = |key: &Key| worth.get(key).copied().unwrap_or_default();
         for key in pools.keys().filter(|key| worth(key) > 0) {
-            balance.cells_mut(key).for_each(|cell| cell.asked += 1);
+            balance.places(key).into_iter().for_each(|at| balance.cells[at].asked += 1);
         }
+        let mut flow = Flow::new(balance.cells.iter().map(|cell| cell.all.max(0)).collect());
         for (key, mut pool) in pools {
-            let takes = worth(&key);
-            balance.serve(&key, &mut pool, takes);
+            balance.serve(&mut flow, &key, &mut pool, worth(&key));
             if !book.measured {
                 (pool.unseen, pool.beyond) = (0, 0);
             }
             pool.not_observed = pool.unseen + pool.beyond;
             balance.pools.insert(key, pool);
+        }
+        for (at, pool) in balance.pools.values_mut().enumerate() {
+            let Some(taken) = flow.moved(at) else { continue };
+            pool.owners.clear();
+            for (cell, part) in taken {
+                *pool.owners.entry(balance.cells[cell].row.owner.clone()).or_default() += part;
+            }
         }
         balance
     }
@@ -238,7 +199,7 @@ impl<'o> Balance<'o> {
         let mut beside: BTreeMap<ReconcileKey, usize> = BTreeMap::new();
         alike.keys().for_each(|anyone| *beside.entry(anyone.within(dims)).or_default() += 1);
         let worth = |(anyone, pools): (&Key, &Vec<(&Key, i128)>)| {
-            let usage = self.cells(anyone).map(|cell| cell.left).sum::<i128>();
+            let usage = self.cells(anyone).map(|cell| cell.all.max(0)).sum::<i128>();
             let billed: Vec<i128> = pools.iter().map(|(_, billed)| *billed).collect();
             // The rest of it may be what others are for.
             let is_shared = beside.get(&anyone.within(dims)).is_some_and(|n| *n > 1);
@@ -249,44 +210,55 @@ impl<'o> Balance<'o> {
         alike.iter().flat_map(worth).collect()
     }
 
-    fn serve(&mut self, key: &Key, pool: &mut Pool, takes: i128) {
-        let mut cells: Vec<&mut Cell<'o>> = self.cells_mut(key).collect();
-        let was_seen = cells.iter().any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
-        let sum: i128 = cells.iter().map(|cell| cell.left).sum();
+    fn serve(&mut self, flow: &mut Flow, key: &Key, pool: &mut Pool, takes: i128) {
+        let places = self.places(key);
+        let mut cells: Vec<(usize, i128)> = places.iter().map(|at| (*at, flow.left(*at))).collect();
+        let was_seen = self.cells(key).any(|cell| cell.all > 0 || cell.unpriced_tokens > 0);
+        let sum: i128 = cells.iter().map(|(_, left)| left).sum();
         (pool.unseen, pool.beyond) = if was_seen { (0, (pool.billed - sum).max(0)) } else { (pool.billed, 0) };
-        for cell in cells.iter().filter(|cell| cell.left > 0) {
-            *pool.owners.entry(cell.row.owner.clone()).or_default() += cell.left;
+        cells.retain(|(_, left)| *left > 0);
+        for (at, left) in &cells {
+            *pool.owners.entry(self.cells[*at].row.owner.clone()).or_default() += left;
         }
-        if takes <= 0 {
-            return;
+        if takes > 0 {
+            places.iter().for_each(|at| self.cells[*at].asked -= 1);
         }
-        cells.iter_mut().for_each(|cell| cell.asked -= 1);
+        let charge = flow.charge(places);
         // First what the fewest others can be for: what two may be for is for the one that has nothing else.
-        let levels: BTreeSet<usize> = cells.iter().filter(|cell| cell.left > 0).map(|cell| cell.asked).collect();
+        let levels: BTreeSet<usize> = cells.iter().map(|(at, _)| self.cells[*at].asked).collect();
         let mut taken: BTreeMap<[String; 4], i128> = BTreeMap::new();
-        let mut rest = takes.min(sum);
+        let mut rest = takes.max(0);
         for level in &levels {
-            let of_level = |cell: &&mut Cell<'o>| if cell.asked == *level { cell.left } else { 0 };
-            let left: Vec<i128> = cells.iter().map(of_level).collect();
-            let part = rest.min(left.iter().sum());
-            rest -= part;
-            for (owner, part) in take(&mut cells, &left, part) {
-                *taken.entry(owner).or_default() += part;
+            let of_level = |(at, left): &(usize, i128)| if self.cells[*at].asked == *level { *left } else { 0 };
+            for ((at, _), part) in cells.iter().zip(shared(rest, &cells.iter().map(of_level).collect::<Vec<_>>())) {
+                if part > 0 {
+                    rest -= part;
+                    flow.take(charge, *at, part);
+                    *taken.entry(self.cells[*at].row.owner.clone()).or_default() += part;
+                }
             }
         }
-        if levels.len() > 1 {
+        if levels.len() > 1 && takes > 0 {
             pool.owners = taken;
         }
+        pool.beyond = (pool.beyond - flow.more(charge, rest)).max(0);
     }
 
-    fn cells_mut<'c>(&'c mut self, key: &'c Key) -> impl Iterator<Item = &'c mut Cell<'o>> {
-        let days = days(key).map(|days| self.cells.range_mut(days));
-        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
+    /// The places of the usage that a charge may be for.
+    fn places(&self, key: &Key) -> Vec<usize> {
+        let of_days = self.of_days(key);
+        let first = of_days.start;
+        let fits = self.cells[of_days].iter().enumerate().filter(|(_, cell)| key.fits(cell));
+        fits.map(|(at, _)| first + at).collect()
+    }
+
+    fn of_days(&self, key: &Key) -> Range<usize> {
+        let first = self.cells.partition_point(|cell| cell.day < key.from);
+        first..self.cells.partition_point(|cell| cell.day <= key.to).max(first)
     }
 
     fn cells(&self, key: &Key) -> impl Iterator<Item = &Cell<'o>> {
-        let days = days(key).map(|days| self.cells.range(days));
-        days.into_iter().flatten().flat_map(|(_, cells)| cells).filter(|cell| key.fits(cell))
+        self.cells[self.of_days(key)].iter().filter(|cell| key.fits(cell))
     }
 
     /// All usage that a charge may be for, whether it stands behind others or not.
@@ -315,62 +287,67 @@ impl<'o> Balance<'o> {
             group.billed += pool.billed;
             group.unseen += pool.unseen;
             group.beyond += pool.beyond;
+            group.most += pool.most();
             group.lacks_tokens |= pool.lacks_tokens;
             if let Some(tokens) = pool.tokens {
                 *group.billed_tokens.get_or_insert(0) += tokens;
             }
         }
-        for (day, cells) in self.cells.iter().filter(|(day, _)| days.contains(day)) {
-            for cell in cells {
-                let model = dims.model.then(|| cell.model.clone());
-                let group = groups.entry(ReconcileKey { model, ..dims.of_row(*day, cell.row, plan) }).or_default();
-                group.observed += cell.all;
-                group.unpriced_tokens += cell.unpriced_tokens;
-                group.observed_tokens += i128::from(cell.tokens.total());
-            }
+        for cell in self.cells.iter().filter(|cell| days.contains(&cell.day)) {
+            let model = dims.model.then(|| cell.model.clone());
+            let group = groups.entry(ReconcileKey { model, ..dims.of_row(cell.day, cell.row, plan) }).or_default();
+            group.observed += cell.all;
+            group.unpriced_tokens += cell.unpriced_tokens;
+            group.observed_tokens += i128::from(cell.tokens.total());
         }
         groups
     }
 
-    /// Only these amounts of the comparisons were not observed: there are other reasons for more than the usage of what was seen.
+    /// So much of the comparisons was not observed: there may be other reasons for what is beyond usage, and tokens may tell of more.
     pub fn explain(&mut self, dims: Dims, not_observed: &BTreeMap<ReconcileKey, i128>) {
         let mut groups: BTreeMap<ReconcileKey, Vec<&mut Pool>> = BTreeMap::new();
         for (key, pool) in &mut self.pools {
             groups.entry(key.within(dims)).or_default().push(pool);
         }
         for (key, mut pools) in groups {
-            let beyond: Vec<i128> = pools.iter().map(|pool| pool.beyond).collect();
-            let all: i128 = pools.iter().map(|pool| pool.unseen + pool.beyond).sum();
-            let explained = all - not_observed.get(&key).copied().unwrap_or(0);
-            let parts = split(explained.clamp(0, beyond.iter().sum()), &scaled(&beyond));
-            for (pool, part) in pools.iter_mut().zip(parts) {
-                pool.not_observed -= part.min(pool.beyond);
+            let known: i128 = pools.iter().map(|pool| pool.unseen + pool.beyond).sum();
+            let more = not_observed.get(&key).copied().unwrap_or(0) - known;
+            let most = |pool: &&mut Pool| {
+                if more < 0 { pool.beyond } else { pool.most() - pool.unseen - pool.beyond }
+            };
+            let most: Vec<i128> = pools.iter().map(most).collect();
+            for (pool, part) in pools.iter_mut().zip(shared(more.abs(), &most)) {
+                pool.not_observed += part * more.signum();
             }
         }
     }
 }
 
-/// Takes so much of what is left, in proportion. Whose it is.
-fn take(cells: &mut [&mut Cell<'_>], left: &[i128], sum: i128) -> Vec<([String; 4], i128)> {
-    let mut rest = sum;
-    let parts = if rest == left.iter().sum() { left.to_vec() } else { split(rest, &scaled(left)) };
-    let mut taken = Vec::new();
-    // Large weights are rounded: what one cell does not have, the next ones do.
-    for most in [&parts, left] {
-        for (cell, most) in cells.iter_mut().zip(most) {
-            let part = (*most).min(cell.left).min(rest);
-            cell.left -= part;
-            rest -= part;
-            if part > 0 {
-                taken.push((cell.row.owner.clone(), part));
-            }
-        }
+impl Pool {
+    /// What of it may have been not observed at most.
+    fn most(&self) -> i128 {
+        self.billed.max(self.unseen + self.beyond)
     }
-    taken
 }
 
-fn days(key: &Key) -> Option<std::ops::RangeInclusive<Day>> {
-    (key.from <= key.to).then_some(key.from..=key.to)
+/// Shares a sum in proportion to what each can have at most: of more than all, each has that.
+pub(super) fn shared(sum: i128, most: &[i128]) -> Vec<i128> {
+    if sum >= most.iter().sum() {
+        return most.to_vec();
+    }
+    let mut parts = split(sum, &scaled(most));
+    // Large weights are rounded: what one does not have, the next ones do.
+    let mut rest = 0;
+    for (part, most) in parts.iter_mut().zip(most) {
+        rest += *part - (*part).min(*most);
+        *part = (*part).min(*most);
+    }
+    for (part, most) in parts.iter_mut().zip(most) {
+        let more = rest.min(*most - *part);
+        *part += more;
+        rest -= more;
+    }
+    parts
 }
 
 /// Weights that a split can use: in the same proportion, and as they are up to 62 bits.

@@ -3,6 +3,8 @@
 mod allocate;
 mod balance;
 mod dims;
+mod flow;
+mod key;
 mod lacking;
 mod observed;
 mod reconcile;

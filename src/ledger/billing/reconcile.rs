@@ -1,12 +1,12 @@
 //! Reconciliation: what was billed beside what was observed, by the finest keys that both sides have, with the difference
 //! explained. What was observed and the parts of the difference always add up to what was billed.
 
-use super::balance::{Balance, Book, Group};
+use super::balance::{Balance, Book, Group, scaled};
 use super::lacking::{Lacking, Told, days_of};
 use super::{Dims, Observed, Plan, tokens};
 use crate::model::{
     Bill, BillingSource, Channel, Charge, ChargeKind, Currency, Day, Difference, Measured, Method, ReconcileKey,
-    Reconciled, ServiceTier, TokenUsage, UNATTRIBUTED,
+    Reconciled, ServiceTier, TokenUsage, UNATTRIBUTED, split,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,26 +169,33 @@ impl Side<'_> {
         Balance::of(&book, charges, self.observed, self.plan).groups(dims, days, self.plan)
     }
 
-    /// What the differences in tokens are worth on the list, in pico-USD: of another tier, not observed, not billed.
+    /// What the differences in tokens are worth on the list, in pico-USD: of another tier, not observed, not billed. Nothing if
+    /// some of what was billed has no price there.
     fn values(&self, dims: Dims, rows: &[Reconciled]) -> BTreeMap<ReconcileKey, [i128; 3]> {
         let mut values: BTreeMap<ReconcileKey, [i128; 3]> = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
         for row in rows {
             let Measured::Tokens(kind) = row.measured else { continue };
-            let rate = self.rate(&row.key, kind);
-            let sums = values.entry(dims.project(&row.key)).or_default();
+            let (key, rate) = (dims.project(&row.key), self.rate(&row.key, kind));
+            if rate.is_none() && row.parts.iter().any(|(_, part)| *part > 0) {
+                unknown.insert(key.clone());
+            }
+            let sums = values.entry(key).or_default();
             for (why, part) in &row.parts {
+                let value = part * rate.unwrap_or(0);
                 match why {
-                    Difference::Tier => sums[0] += part * rate,
-                    Difference::NotObserved => sums[1] += part * rate,
-                    _ => sums[2] += part * rate,
+                    Difference::Tier => sums[0] += value,
+                    Difference::NotObserved => sums[1] += value,
+                    _ => sums[2] += value,
                 }
             }
         }
+        values.retain(|key, _| !unknown.contains(key));
         values
     }
 
-    /// The price of a token of a kind, as for short input; 0 if there is none.
-    fn rate(&self, key: &ReconcileKey, kind: &str) -> i128 {
+    /// The price of a token of a kind, as for short input, if there is one.
+    fn rate(&self, key: &ReconcileKey, kind: &str) -> Option<i128> {
         let one = |input, cached_input, cache_write, output| TokenUsage {
             input,
             cached_input,
@@ -203,9 +210,11 @@ impl Side<'_> {
             _ => one(0, 0, 0, 1),
         };
         let tier = ServiceTier::from_wire(key.tier.as_deref());
-        let day = key.day.unwrap_or_else(|| self.observed.period().first_day());
-        let priced = self.plan.book.price(Channel::Api, key.model.as_deref(), &tier, day, &usage);
-        priced.list.map_or(0, |amount| amount.pico.into())
+        let on = |day: Day| self.plan.book.price(Channel::Api, key.model.as_deref(), &tier, day, &usage).list;
+        let month = self.observed.period();
+        // A model may have come in the middle of the month.
+        let list = key.day.map_or_else(|| on(month.first_day()).or_else(|| on(month.last_day())), on);
+        list.map(|amount| amount.pico.into())
     }
 
     /// The parts of a difference in money. `value` is what tokens say of it, if they were compared.
@@ -213,14 +222,11 @@ impl Side<'_> {
         let off = group.billed - group.observed;
         // What was billed beyond usage may stand beside usage that was not billed.
         let unknown = [0, group.unseen, off - group.unseen - group.beyond];
-        let [tier, not_observed, over_observed] = value.map_or(unknown, |value| if off == 0 { [0; 3] } else { value });
+        let value = value.map(|value| if off == 0 { [0; 3] } else { value });
+        let [tier, not_observed, over_observed] = value.unwrap_or(unknown);
         let mut rest = off - tier - not_observed - over_observed;
-        let mut parts = vec![
-            (Difference::Tier, tier),
-            (Difference::NotObserved, not_observed),
-            (Difference::OverObserved, over_observed),
-        ];
         let expected = group.observed + value.map_or(0, |_| off - rest);
+        let mut parts = vec![(Difference::Tier, tier)];
         let mut take = |why: Difference, most: i128| {
             let part = most.min(rest).max(0);
             parts.push((why, part));
@@ -230,7 +236,13 @@ impl Side<'_> {
         if group.unpriced_tokens > 0 {
             take(Difference::Unpriced, i128::MAX);
         }
-        parts.push((if value.is_some() { Difference::Price } else { Difference::NotObserved }, rest));
+        let (not_observed, over_observed, price) = match value {
+            None => (not_observed + rest, over_observed, 0),
+            Some(_) => of_tokens(group, expected, (not_observed, over_observed, rest)),
+        };
+        parts.push((Difference::NotObserved, not_observed));
+        parts.push((Difference::OverObserved, over_observed));
+        parts.push((Difference::Price, price));
         parts
     }
 
@@ -253,7 +265,6 @@ impl Side<'_> {
         }
     }
 
-    /// Usage of which nothing says how it is billed is on neither side.
     /// Usage of a channel of which no bill is stored: that the rest is equal says nothing of it.
     fn left_out(&self, has_api: bool, has_credits: bool, made: &mut Reconciliation) {
         for (channel, has) in [(Channel::Api, has_api), (Channel::Chatgpt, has_credits)] {
@@ -266,6 +277,7 @@ impl Side<'_> {
         }
     }
 
+    /// Usage of which nothing says how it is billed is on neither side.
     fn not_compared(&self, notes: &mut Vec<String>) {
         let unknown: i64 = self.observed.month(Channel::Unknown).map(|(_, row)| row.responses).sum();
         if unknown > 0 {
@@ -276,6 +288,20 @@ impl Side<'_> {
             notes.push("some API usage has no team: it stands beside the teams of projects and keys".to_string());
         }
     }
+}
+
+/// What was not observed, what was not billed, and another price than the list's, which tokens tell of: all tokens were billed at
+/// that. What is not observed is within what charges can be for: nothing of usage that they have none of.
+fn of_tokens(group: &Group, expected: i128, (at_list, over, price): (i128, i128, i128)) -> (i128, i128, i128) {
+    let same_price = split(price, &scaled(&[at_list, (expected - at_list).max(0)])).first().copied().unwrap_or(0);
+    let said = at_list + same_price;
+    let not_observed = said.clamp(group.unseen, group.most);
+    let price = price - same_price;
+    // What moves is first of the price, then of what stands beside it and was not billed.
+    let moved = not_observed - said;
+    let by_price = moved.clamp(price.min(0), price.max(0));
+    let over_observed = (over - moved + by_price).min(0);
+    (not_observed, over_observed, price + said + over - not_observed - over_observed)
 }
 
 /// Why something is not compared, if it is for want of a line in the configuration.
