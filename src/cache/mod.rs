@@ -21,7 +21,7 @@ use crate::store::Cache;
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same observations give other facts, lines or rollups than before, or the encoding of rollups changes.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 
 /// What sessions are computed with, besides their observations.
 #[derive(Debug)]

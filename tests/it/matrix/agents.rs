@@ -110,3 +110,25 @@ fn guardians_belong_to_their_session() {
     let [session] = rows(&report) else { panic!("one session: {report:#}") };
     check(session, &json!({"responses": 3, "team": "platform"}));
 }
+
+/// Without transcripts a review has hooks that name the session alone, and telemetry that names the thread alone.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run")]
+fn reviews_of_ephemeral_sessions_count_once() {
+    let findings = r#"{"findings":[],"overall_correctness":"patch is correct","overall_explanation":"ok","overall_confidence_score":0.9}"#;
+    let rig = Rig::new(vec![run(1, "git status"), Step::message(findings).usage(unlike(2))]);
+    rig.repository();
+    rig.codex().exec(&["--ephemeral", "review", "--uncommitted"]);
+    let report = rig.agrees(&json!({"hook+otlp": 2}));
+    assert_eq!(rows(&report).len(), 1);
+}
+
+/// The threads of subagents of a session without transcripts.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run")]
+fn subagents_of_ephemeral_sessions_count_once() {
+    let spawn = json!({"task_name": "helper", "message": "CHILD-TASK say hi", "fork_turns": "none"});
+    let rig = Rig::new(with_a_child(&spawn));
+    rig.codex().model("gpt-5.6-terra").exec(&["--ephemeral", "have someone do it"]);
+    assert_eq!(rows(&rig.agrees(&json!({"hook+otlp": 6}))).len(), 1);
+}
