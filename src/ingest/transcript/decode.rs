@@ -1,7 +1,7 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
 use super::copied::Copied;
-use super::head::{Head, START, Worth, without_long_texts};
+use super::head::{Head, Worth, starts_within, without_long_texts};
 use super::known::is_unused;
 use super::remote::without_credentials;
 use super::token_count::{Counts, Place};
@@ -55,16 +55,19 @@ pub struct Reader {
     pub(super) capture: Capture,
     /// Room for a payload without its long texts.
     room: Vec<u8>,
+    /// Nothing was read of the file yet.
+    at_start: bool,
 }
 
 impl Reader {
     /// A reader of a file whose name holds `thread`, going on from `state`.
     pub fn new(thread: Option<ThreadId>, mut state: State) -> Self {
+        let at_start = state == State::default();
         if state.thread.is_none() {
             state.thread = thread;
         }
         let (observations, contents, counters) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Reader { state, observations, counters, contents, capture: Capture::default(), room: Vec::new() }
+        Reader { state, observations, counters, contents, capture: Capture::default(), room: Vec::new(), at_start }
     }
 
     /// What to remember for the next read.
@@ -79,6 +82,7 @@ impl Reader {
             return;
         }
         self.record(bytes);
+        self.at_start = false;
         if self.capture.is_on() {
             self.content(bytes);
         }
@@ -118,19 +122,30 @@ impl Reader {
         taken
     }
 
-    /// Parses the whole line.
+    /// Parses the whole line, or each of several that stand in it: a process that was killed in the middle of a line leaves a torn
+    /// one, and the next one appends to it.
     fn unusual(&mut self, bytes: &[u8]) {
-        let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
-            self.count("transcript.bad_line");
-            return self.salvage(bytes);
-        };
-        let (Some(kind), Some(payload)) = (line.kind.get(), line.payload) else {
-            return self.count("transcript.bad_line");
-        };
-        let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
-        if self.take(kind, None, payload.get().as_bytes(), time).is_err() {
-            self.count("transcript.bad_line");
+        if self.whole(bytes).is_some() {
+            return;
         }
+        let (mut from, starts) = (0, starts_within(bytes));
+        if starts.is_empty() {
+            return self.count("transcript.bad_line");
+        }
+        for to in starts.into_iter().chain([bytes.len()]) {
+            if self.whole(&bytes[from..to]).is_none() {
+                self.count("transcript.bad_line");
+            }
+            from = to;
+        }
+    }
+
+    /// Parses one whole line; `None` if it is none.
+    fn whole(&mut self, bytes: &[u8]) -> Option<()> {
+        let line = serde_json::from_slice::<Line>(bytes).ok()?;
+        let (kind, payload) = (line.kind.get()?, line.payload?);
+        let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
+        self.take(kind, None, payload.get().as_bytes(), time).ok()
     }
 
     /// Takes in a payload, whose own type is `part` if it is known already. An error changes nothing.
@@ -155,14 +170,6 @@ impl Reader {
             _ => self.count("transcript.unknown_type"),
         }
         Ok(())
-    }
-
-    /// A process that was killed in the middle of a line leaves a torn one, and the next one appends to it.
-    fn salvage(&mut self, bytes: &[u8]) {
-        let start = bytes.windows(START.len()).rposition(|w| w == START).filter(|at| *at > 0);
-        if let Some(at) = start {
-            self.line(&bytes[at..]);
-        }
     }
 
     pub(super) fn unknown_part(&mut self, kind: &str, part: &str) {
@@ -214,7 +221,8 @@ impl Reader {
         if meta.cli_version.get().is_some_and(|version| is_from(version, 154)) {
             self.state.places.entry(id.clone()).or_default().closed = true;
         }
-        if self.state.thread.as_ref().is_some_and(|own| *own != id) {
+        // A file that was copied under another name is still that of the thread with which it begins.
+        if !self.at_start && self.state.thread.as_ref().is_some_and(|own| *own != id) {
             if !self.state.parents.contains(&id) {
                 self.state.parents.push(id);
             }

@@ -326,6 +326,32 @@ fn a_torn_line_takes_its_neighbour_not_along() {
     assert_eq!(reader.counters["transcript.bad_line"], 3);
 }
 
+#[test]
+fn lines_that_lost_the_end_between_them_are_all_read() {
+    let text = [meta(OWN), context(TURN, "gpt-5.5"), record(OWN, TURN, "a", 1), record(OWN, TURN, "b", 2)].concat();
+    let torn = text.clone() + &text[..40] + &record(OWN, TURN, "c", 3);
+    for (text, inputs, bad) in [(text, &[1, 2][..], None), (torn, &[1, 2, 3], Some(&1))] {
+        let reader = read(&[text]);
+        let all: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.usage.input).collect();
+        assert_eq!((&all[..], reader.counters.get("transcript.bad_line")), (inputs, bad));
+    }
+}
+
+#[test]
+fn a_file_is_of_the_thread_that_it_begins_with_whatever_its_name() {
+    let lines = [meta(OWN), started(TURN), context(TURN, "gpt-5.5"), token_count(7, 7)];
+    let named = |name: &str, lines: &[String]| {
+        let mut reader = Reader::new(ThreadId::new(name), State::default());
+        lines.iter().for_each(|l| reader.line(l.as_bytes()));
+        let all = responses(&reader.observations);
+        all.iter().map(|(o, r)| (o.thread.to_string(), r.replayed)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(TURN_2, &lines), [(OWN.to_string(), false)]);
+    // Where the own head is torn, the name tells whose a copied head is not.
+    let torn = [vec![meta(OWN)[..40].to_string(), meta(PARENT)], lines[1..].to_vec()].concat();
+    assert_eq!(named(OWN, &torn), [(OWN.to_string(), false)]);
+}
+
 /// The real transcripts, by their threads.
 fn captures() -> Vec<(ThreadId, Vec<Vec<u8>>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcripts");
