@@ -104,5 +104,8 @@ fn other_halves(
     let sought = attribution::sought(observations);
     let mut others = store.halves(&sought.made, &sought.hooked)?;
     others.retain(|thread| !known.contains(thread));
+    if others.is_empty() {
+        return Ok(others);
+    }
     Ok(attribution::other_halves(observations, &store.observations_of(&others)?))
 }

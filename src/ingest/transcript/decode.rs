@@ -3,6 +3,7 @@
 use super::copied::Copied;
 use super::head::{Head, Worth, starts_within, without_long_texts};
 use super::known::is_unused;
+use super::migrated::{is_paginated, parents_of_migrated, session_of, turn_of};
 use super::remote::without_credentials;
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
@@ -34,6 +35,8 @@ pub struct State {
     tier: Option<String>,
     pub(super) turn: Option<String>,
     counts: Counts,
+    /// The file was migrated, and names of its parents only the nearest one.
+    migrated: bool,
     /// The file is a paginated one: it copies nothing, and its totals may begin anew.
     paginated: bool,
     /// Where each thread's count stands: a fork's file holds its parent's responses too.
@@ -198,7 +201,7 @@ impl Reader {
 
     /// Whether a line of this time is a copy of a parent's: its turn is older than the file's thread.
     pub(super) fn is_copy(&self, time: Option<Timestamp>) -> bool {
-        self.owner_of(time).is_some_and(|owner| Some(owner) != self.state.thread.as_ref())
+        self.owner_of(time) != self.state.thread.as_ref()
     }
 
     /// The thread that a line of the current turn belongs to: the youngest of the file's own and its parents that is not
@@ -206,13 +209,16 @@ impl Reader {
     /// `session_meta` hold foreign lines.
     fn owner_of(&self, time: Option<Timestamp>) -> Option<&ThreadId> {
         let own = self.state.thread.as_ref()?;
-        let Some(parent) = self.state.parents.first() else { return Some(own) };
+        let State { parents, migrated, .. } = &self.state;
+        if parents.is_empty() && !migrated {
+            return Some(own);
+        }
         let Some(turn) = self.state.turn.as_deref().and_then(uuid_v7_millis) else {
-            return Some(if self.state.copied.holds(time) { parent } else { own });
+            return if self.state.copied.holds(time) { parents.first() } else { Some(own) };
         };
-        let all = std::iter::once(own).chain(&self.state.parents);
+        let all = std::iter::once(own).chain(parents);
         let older = all.filter(|t| t.created_millis().is_some_and(|created| created <= turn));
-        older.max_by_key(|t| t.created_millis()).or(self.state.parents.last())
+        older.max_by_key(|t| t.created_millis()).or(parents.last().filter(|_| !migrated))
     }
 
     fn session_meta(&mut self, meta: &SessionMeta, time: Option<Timestamp>) {
@@ -230,11 +236,15 @@ impl Reader {
             return;
         }
         self.state.thread = Some(id.clone());
+        if let Some(parents) = parents_of_migrated(meta) {
+            self.state.migrated = true;
+            self.state.parents = parents;
+        }
         self.state.provider = meta.model_provider.cut(128);
-        self.state.paginated = meta.history_mode.get() == Some("paginated");
+        self.state.paginated = is_paginated(meta);
         let thread = |text: &crate::ingest::lenient::Text| text.get().and_then(ThreadId::new);
         let body = Meta {
-            session: thread(&meta.session_id),
+            session: session_of(meta),
             parent: thread(&meta.parent_thread_id).or_else(|| ThreadId::new(meta.source.parent.as_deref()?)),
             forked_from: thread(&meta.forked_from_id),
             source: meta.source.name.clone(),
@@ -257,7 +267,7 @@ impl Reader {
     fn turn_context(&mut self, context: &TurnContext, time: Option<Timestamp>) {
         self.state.model = context.model.cut(128).or(self.state.model.take());
         self.state.effort = context.effort.cut(64);
-        if let Some(turn) = context.turn_id.cut(128) {
+        if let Some(turn) = turn_of(&context.turn_id) {
             self.state.model_turn = Some(turn.clone());
             self.start_turn(turn, time);
         }
@@ -277,9 +287,8 @@ impl Reader {
     }
 
     fn token_usage_record(&mut self, record: &TokenUsageRecord, time: Option<Timestamp>) {
-        let Some(own) = self.own() else { return };
+        let (Some(own), turn) = (self.own(), record.turn_id.cut(128)) else { return };
         let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
-        let turn = record.turn_id.cut(128);
         self.state.places.entry(thread.clone()).or_default().closed = true;
         let Some(usage) = record.usage.0.and_then(|u| u.tokens()) else {
             return self.count("transcript.record_without_usage");
@@ -341,11 +350,11 @@ impl Reader {
     fn event(&mut self, part: &str, payload: &[u8], time: Option<Timestamp>) -> serde_json::Result<()> {
         match part {
             "token_count" => self.token_count(&serde_json::from_slice(payload)?, time),
-            "task_started" => {
-                if let Some(turn) = serde_json::from_slice::<TurnEvent>(payload)?.turn_id.cut(128) {
-                    self.start_turn(turn, time);
-                }
-            }
+            "task_started" => match turn_of(&serde_json::from_slice::<TurnEvent>(payload)?.turn_id) {
+                Some(turn) => self.start_turn(turn, time),
+                None if self.state.migrated => self.state.copied.may_begin(time),
+                None => {}
+            },
             "task_complete" | "turn_aborted" => {
                 self.turn_end(&serde_json::from_slice(payload)?, time, part == "turn_aborted");
             }
@@ -379,7 +388,7 @@ impl Reader {
         if prompt.is_some() {
             self.prompt(prompt, None);
         }
-        let Some(owner) = self.owner_of(time).cloned() else { return self.count("transcript.no_thread") };
+        let Some(owner) = self.owner_of(time).cloned() else { return drop(self.own()) };
         let turn = self.state.turn.clone();
         let place = self.state.places.entry(owner.clone()).or_default();
         if !place.closed {
