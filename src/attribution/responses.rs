@@ -164,7 +164,7 @@ fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>> + C
     let repeats = |s: &&Seen<'a>| {
         s.response.from_token_count && !s.response.replayed && recorded.is_some_and(|first| first < s.time)
     };
-    for s in seen.filter(|s| !(own && nameless(s)) && !repeats(s)) {
+    for s in seen.filter(|s| !own || !nameless(s)).filter(|s| !repeats(s)) {
         let id = (s.response.turn.as_deref(), s.response.response_id.as_deref());
         if let Some(known) = records.get(&id).copied() {
             if known.response.usage != s.response.usage {

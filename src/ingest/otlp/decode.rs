@@ -200,7 +200,7 @@ const GROUPED: [&str; 7] =
 /// The record with what it was grouped by, if it was.
 fn regrouped<'a>(resource: &Attributes<'a>, record: &Record<'a>) -> Option<Record<'a>> {
     let has = |name: &&str| record.attributes.get(name).is_none() && resource.get(name).is_some();
-    if !GROUPED.iter().any(|name| has(&name)) {
+    if !GROUPED.iter().any(has) {
         return None;
     }
     let mut whole = record.clone();
