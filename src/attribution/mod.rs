@@ -3,6 +3,7 @@
 
 mod attempts;
 mod channel;
+mod halves;
 mod owner;
 mod pairing;
 mod responses;
@@ -15,5 +16,6 @@ mod tools;
 mod turns;
 
 pub use channel::DefaultChannel;
+pub use halves::{other_halves, sought};
 pub use session::{Options, sessions, subjects};
 pub use threads::roots;

@@ -105,7 +105,8 @@ struct Seen<'a> {
     conflict: bool,
 }
 
-/// All records of responses in order of time. Of several contents under one key the first possible one stands, marked.
+/// All records of responses in order of time. Of several contents under one key the first possible one stands, marked: of one that
+/// names model and tier and one that does not, as in a file whose beginning was cut off, that which does.
 fn collect<'a>(thread: &Thread<'a>) -> (Vec<Seen<'a>>, Vec<String>) {
     let mut by_key: BTreeMap<_, Vec<&'a Observation>> = BTreeMap::new();
     for o in &thread.observations {
@@ -115,7 +116,11 @@ fn collect<'a>(thread: &Thread<'a>) -> (Vec<Seen<'a>>, Vec<String>) {
     }
     let (mut seen, mut quarantined) = (Vec::new(), Vec::new());
     for mut same in by_key.into_values() {
-        same.sort_by_cached_key(|o| o.variant());
+        let unnamed = |o: &Observation| match &o.body {
+            Body::Response(r) => (r.model.is_none(), r.tier.is_none()),
+            _ => (true, true),
+        };
+        same.sort_by_cached_key(|o| (unnamed(o), o.variant()));
         let conflict = same.len() > 1;
         let mut stands = false;
         for o in same {
@@ -150,11 +155,16 @@ fn describe(o: &Observation, r: &Response, why: Quarantine) -> String {
 ///
 /// A copy without a turn (Codex before 0.101) has no name in common with its original. It stands where nothing of the thread's
 /// own transcript was seen, and may then be of a parent of this thread: a fork of a fork does not tell.
-fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>>, own: bool) -> Vec<Joined<'a>> {
+fn transcript_responses<'s, 'a: 's>(seen: impl Iterator<Item = &'s Seen<'a>> + Clone, own: bool) -> Vec<Joined<'a>> {
     let mut records: BTreeMap<(Option<&str>, Option<&str>), &Seen<'a>> = BTreeMap::new();
     let mut contradicted = BTreeSet::new();
     let nameless = |s: &&Seen<'a>| s.response.replayed && s.response.turn.is_none();
-    for s in seen.filter(|s| !own || !nameless(s)) {
+    // From a thread's first record of a response on, `token_count` repeats; a file whose beginning was cut off does not tell.
+    let recorded = seen.clone().find(|s| !s.response.replayed && !s.response.from_token_count).map(|s| s.time);
+    let repeats = |s: &&Seen<'a>| {
+        s.response.from_token_count && !s.response.replayed && recorded.is_some_and(|first| first < s.time)
+    };
+    for s in seen.filter(|s| !own || !nameless(s)).filter(|s| !repeats(s)) {
         let id = (s.response.turn.as_deref(), s.response.response_id.as_deref());
         if let Some(known) = records.get(&id).copied() {
             if known.response.usage != s.response.usage {

@@ -1,5 +1,6 @@
 //! The rules of joining and owners, one by one, and what must hold of any set of observations.
 
+mod halves;
 mod joining;
 mod owners;
 mod properties;

@@ -1,5 +1,6 @@
 //! Which threads make a session.
 
+use super::halves;
 use crate::model::{Body, Meta, Observation, SourceKind, ThreadId};
 use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
@@ -65,6 +66,9 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
             links.insert((*id).clone(), target);
         }
     }
+    for (thread, session) in reunite(&mut threads) {
+        links.insert(thread, session);
+    }
     let roots = follow(&links);
     let mut groups: BTreeMap<ThreadId, Vec<Thread<'_>>> = BTreeMap::new();
     for (id, observations) in threads {
@@ -83,6 +87,16 @@ pub(super) fn group(observations: &[Observation]) -> Vec<Group<'_>> {
 /// The ids of the sessions that these observations tell of.
 pub fn roots(observations: &[Observation]) -> Vec<ThreadId> {
     group(observations).into_iter().map(|group| group.session).collect()
+}
+
+/// Gives threads of which hooks know the session alone what these tell of them; returns their sessions.
+fn reunite(threads: &mut BTreeMap<&ThreadId, Vec<&Observation>>) -> Vec<(ThreadId, ThreadId)> {
+    let pairs = halves::pairs(threads);
+    halves::reunite(threads, &pairs);
+    for (thread, ..) in &pairs {
+        threads.get_mut(thread).into_iter().for_each(|seen| *seen = distinct(std::mem::take(seen)));
+    }
+    pairs.into_iter().map(|(thread, session, _)| (thread, session)).collect()
 }
 
 fn head<'a>(seen: &[&'a Observation]) -> Option<&'a Meta> {

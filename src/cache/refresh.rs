@@ -87,9 +87,25 @@ impl Family {
             // A new link can lead to a session that was not looked at yet.
             let roots = attribution::roots(&family.observations);
             let sealed = store.sealed_with(&[&roots[..], &threads].concat())?;
-            new = store.family(&[roots, sealed].concat())?;
+            let halves = other_halves(store, &family.observations, &known)?;
+            new = store.family(&[roots, sealed, halves].concat())?;
             new.retain(|thread| !known.contains(thread));
         }
         Ok(family)
     }
+}
+
+/// Threads that are not known yet and that sources know by other names.
+fn other_halves(
+    store: &dyn Cache,
+    observations: &[Observation],
+    known: &BTreeSet<ThreadId>,
+) -> anyhow::Result<Vec<ThreadId>> {
+    let sought = attribution::sought(observations);
+    let mut others = store.halves(&sought.made, &sought.hooked)?;
+    others.retain(|thread| !known.contains(thread));
+    if others.is_empty() {
+        return Ok(others);
+    }
+    Ok(attribution::other_halves(observations, &store.observations_of(&others)?))
 }

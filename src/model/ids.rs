@@ -31,6 +31,11 @@ impl ThreadId {
         &self.0
     }
 
+    /// How the ids begin that are made at a moment, in milliseconds since the Unix epoch.
+    pub fn begins_at(millis: i64) -> String {
+        format!("{:08x}-{:04x}-7", (millis >> 16) & 0xffff_ffff, millis & 0xffff)
+    }
+
     /// When the thread was created, in milliseconds since the Unix epoch, if the id is a UUIDv7.
     pub fn created_millis(&self) -> Option<i64> {
         uuid_v7_millis(&self.0)

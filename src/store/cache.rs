@@ -8,6 +8,9 @@ pub type Mark = Option<i64>;
 /// A thread and its mark at the moment at which its observations were about to be read.
 pub type Seen = (ThreadId, Mark);
 
+/// The first and the last moment of some time.
+pub type Times = (Timestamp, Timestamp);
+
 /// The cache of sessions in a store.
 pub trait Cache {
     /// What the cached sessions were computed with; `None` of an empty cache.
@@ -27,6 +30,10 @@ pub trait Cache {
 
     /// The marks of threads.
     fn marks(&self, threads: Vec<ThreadId>) -> anyhow::Result<Vec<Seen>>;
+
+    /// Threads that may be halves of one: those whose ids were made in one of these times, and those of which no transcript tells and
+    /// in which a turn that hooks tell of began in one of those.
+    fn halves(&self, made: &[Times], hooked: &[Times]) -> anyhow::Result<Vec<ThreadId>>;
 
     /// The observations of threads.
     fn observations_of(&self, threads: &[ThreadId]) -> anyhow::Result<Vec<Observation>>;

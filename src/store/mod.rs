@@ -8,7 +8,7 @@ pub mod spool;
 pub mod sqlite;
 
 pub use bills::{Bills, KeptBills};
-pub use cache::{Cache, Mark, Seen};
+pub use cache::{Cache, Mark, Seen, Times};
 
 use crate::model::{Content, Observation, ThreadId, Timestamp};
 use std::collections::BTreeMap;

@@ -1,14 +1,17 @@
 //! The cache of sessions: whatever order observations come in, it is what all of them say, and any other content is found.
 
 use codex_tally::cache::{self, Inputs};
+use codex_tally::ingest::hook::{Environment, Identity, decode_line, reduce};
 use codex_tally::ledger::Options;
-use codex_tally::model::Observation;
+use codex_tally::model::{Observation, SessionRollup, ThreadId};
 use codex_tally::pricing::PriceBook;
 use codex_tally::store::sqlite::SqliteStore;
 use codex_tally::store::{Batch, Cache, Store};
 use rusqlite::Connection;
+use serde_json::Value;
 
 use crate::support::capture::Random;
+use crate::support::observed::of_otlp;
 use crate::support::{Capture, Feed, TestEnv};
 
 const ALL: [Feed; 3] = [Feed::Hooks, Feed::Otlp, Feed::Transcripts];
@@ -135,4 +138,48 @@ fn other_prices_are_other_amounts_at_once() {
     assert_ne!(with_own, before, "the example has a contract list");
     std::fs::remove_file(&file).unwrap();
     assert_eq!(total(), before);
+}
+
+/// What hooks and telemetry say of a review in a session without transcripts: hooks do not name its thread then (Codex 0.169).
+fn review_without_transcripts() -> Vec<Observation> {
+    let capture = Capture::named("10_exec_review");
+    let hooks = (1..).zip(capture.payloads()).flat_map(|(n, payload)| {
+        let mut payload: Value = serde_json::from_slice(&payload).unwrap();
+        payload["transcript_path"] = Value::Null;
+        let id = Identity { ns: 1_795_225_137_880_000_000 + i64::from(n), pid: n, rnd: n.into() };
+        let line =
+            reduce(payload.to_string().as_bytes(), id, Environment { host: "vm".into(), ..Environment::default() });
+        decode_line(&serde_json::to_vec(&line).unwrap()).observations
+    });
+    hooks.chain(of_otlp(&capture, |_| false)).collect()
+}
+
+#[test]
+fn a_review_that_hooks_and_telemetry_know_by_other_names_is_one_whatever_comes_first() {
+    let all = review_without_transcripts();
+    let responses = |store: &SqliteStore| -> Vec<(i64, String)> {
+        let sessions = store.sessions().unwrap();
+        let of = |s: &ThreadId| {
+            let bytes = store.cached(s).unwrap().unwrap();
+            let rollup = SessionRollup::decode(&bytes).unwrap();
+            let evidence = rollup.traits.iter().map(|t| t.evidence).collect::<Vec<_>>().join(" ");
+            (rollup.usage.iter().map(|row| row.responses).sum(), evidence)
+        };
+        sessions.iter().map(of).collect()
+    };
+    for seed in 1..=30 {
+        let (env, mut random, mut rest) = (TestEnv::new(), Random(seed), all.clone());
+        drop(env.run(&["sync"]).ok());
+        let mut store = open(&env);
+        while !rest.is_empty() {
+            let most = rest.len().min(1 + random.below(9));
+            let some = (0..most).map(|_| rest.swap_remove(random.below(rest.len())));
+            store.append(&Batch { observations: some.collect(), ..Batch::default() }).unwrap();
+            cache::refresh(&mut store, &inputs(), &mut |_| {}).unwrap();
+        }
+        assert_eq!(responses(&store), [(2, "hook+otlp".to_string())], "seed {seed}");
+        let mut found = Vec::new();
+        cache::verify(&store, &inputs(), &mut |f| found.push(f.to_string()), &mut |_| {}).unwrap();
+        assert_eq!(found, Vec::<String>::new(), "seed {seed}");
+    }
 }

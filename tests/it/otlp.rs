@@ -181,6 +181,42 @@ fn with(mut record: Value, fields: Value) -> Value {
 }
 
 #[test]
+fn records_that_a_collector_grouped_are_what_they_were() {
+    let whole = [
+        ("app.version", text("0.169.0")),
+        ("service_tier", text("priority")),
+        ("model_reasoning_effort", text("high")),
+        ("event.timestamp", text("2026-11-21T01:38:58.259Z")),
+    ];
+    let record = response(&whole);
+    let sent = with(record.clone(), json!({ "observedTimeUnixNano": "0" }));
+    for (record, resource) in
+        [(record, json!({})), (sent, json!({ "attributes": attributes(&[("model", text("x"))]) }))]
+    {
+        let expected = decode(&request(resource.clone(), vec![record.clone()]));
+        let all = record["attributes"].as_array().unwrap().clone();
+        let by = [
+            "event.name",
+            "event.kind",
+            "event.timestamp",
+            "app.version",
+            "model",
+            "service_tier",
+            "model_reasoning_effort",
+        ];
+        let (moved, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| by.contains(&a["key"].as_str().unwrap()));
+        let regrouped =
+            decode(&request(json!({ "attributes": moved }), vec![with(record, json!({ "attributes": stay }))]));
+        let of = |decoded: &Decoded| {
+            let response = decoded.observations.iter().find(|o| matches!(o.body, Body::Response(_))).unwrap();
+            (response.key, response.variant(), response.time)
+        };
+        assert_eq!((of(&regrouped), outline(&regrouped)), (of(&expected), outline(&expected)));
+        assert_eq!(outline(&expected), ["response gpt-5.5 10/0/0/2/0"]);
+    }
+}
+
+#[test]
 fn odd_json_is_read_as_protojson_says() {
     let ok = outline(&decode(&request(json!({}), vec![response(&[])])));
     assert_eq!(ok, ["response gpt-5.5 10/0/0/2/0"]);

@@ -281,6 +281,22 @@ fn a_copy_without_a_turn_stands_only_where_the_threads_own_transcript_is_gone() 
     assert!(!responses(&there)[0].ambiguous);
 }
 
+/// A copy of a transcript without its beginning names no model, and takes for a response of its own what `token_count` repeats.
+#[test]
+fn a_copy_without_its_beginning_adds_nothing_and_takes_nothing() {
+    let (t, u) = (thread(1), turn(0));
+    for input in 1..20 {
+        let whole = tur(&t, &u, "r", 10, input);
+        let copy = with(tur(&t, &u, "r", 10, input), |r| r.model = None);
+        let counted = with(tur(&t, &u, "#1", 900, input), |r| (r.model, r.from_token_count) = (None, true));
+        let [response] = responses(&[copy, whole, counted]).try_into().unwrap();
+        assert_eq!((response.model.as_deref(), response.conflict), (Some("gpt-5.5"), true), "{input}");
+    }
+    // What was counted before the first record is a response of an older version.
+    let older = with(tur(&t, &u, "#1", 5, 7), |r| r.from_token_count = true);
+    assert_eq!(responses(&[older, tur(&t, &u, "r", 10, 7)]).len(), 2);
+}
+
 #[test]
 fn one_key_with_two_contents_is_one_response_and_a_conflict() {
     let (t, u) = (thread(1), turn(0));

@@ -111,6 +111,8 @@ impl Sink for Decoder<'_> {
     }
 
     fn record(&mut self, resource: &Attributes<'_>, record: &Record<'_>) {
+        let regrouped = regrouped(resource, record);
+        let record = regrouped.as_ref().unwrap_or(record);
         let event = record.attributes.text("event.name");
         match event.as_deref() {
             None => self.count("otlp.ignored"),
@@ -189,6 +191,24 @@ impl<'a> Decoder<'a> {
             (false, ..) => self.count("otlp.ignored"),
         }
     }
+}
+
+/// What a collector may group records by, and then has in the resource alone. Codex itself has none of it there.
+const GROUPED: [&str; 7] =
+    ["event.name", "event.kind", "event.timestamp", "app.version", "model", "service_tier", "model_reasoning_effort"];
+
+/// The record with what it was grouped by, if it was.
+fn regrouped<'a>(resource: &Attributes<'a>, record: &Record<'a>) -> Option<Record<'a>> {
+    let has = |name: &&str| record.attributes.get(name).is_none() && resource.get(name).is_some();
+    if !GROUPED.iter().any(has) {
+        return None;
+    }
+    let mut whole = record.clone();
+    for name in GROUPED.iter().filter(|name| has(name)) {
+        let value = resource.get(name).cloned();
+        value.into_iter().for_each(|value| whole.attributes.push((*name).into(), value));
+    }
+    Some(whole)
 }
 
 /// When a record was made. Codex leaves `timeUnixNano` at 0; `observedTimeUnixNano` is its own clock.

@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 /// A copied response follows the one before it within a millisecond (0.42 to 0.98); no model answers as soon as this.
 const AT_ONCE_NS: u64 = 30_000_000;
 
+/// The same of the first one, where no head of a parent tells that there is a copy at all.
+const CLEARLY_AT_ONCE_NS: u64 = 2_000_000;
+
 /// Where a file stands between the copy and what is its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Copied {
     /// When the last response was written, or the head of a parent.
     last: Option<Timestamp>,
+    /// Nothing tells that there is a copy.
+    unsure: bool,
     /// That response was the file's own.
     own: bool,
     /// The last prompt since, if it may be the file's own all the same: a fork that is started with a prompt has it at once.
@@ -26,6 +31,12 @@ impl Copied {
         self.last = time.or(self.last);
     }
 
+    /// The first turn of a file that does not tell whether it is a copy. It has to be a clear case then.
+    pub fn may_begin(&mut self, time: Option<Timestamp>) {
+        self.unsure |= self.last.is_none();
+        self.last = self.last.or(time);
+    }
+
     /// A prompt is written that seems to be copied.
     pub fn prompt(&mut self, time: Option<Timestamp>) {
         self.prompt = time;
@@ -35,6 +46,7 @@ impl Copied {
     /// Each is judged anew: a machine that paused within the copy makes one of them look like an own.
     pub fn response(&mut self, time: Option<Timestamp>) -> Option<Timestamp> {
         self.own = !self.at_once(time);
+        self.unsure &= self.own;
         self.last = self.last.and(time).or(self.last);
         self.prompt.take().filter(|_| self.own)
     }
@@ -45,6 +57,11 @@ impl Copied {
     }
 
     fn at_once(&self, time: Option<Timestamp>) -> bool {
-        self.last.is_some_and(|last| time.is_none_or(|time| time.distance(last) < AT_ONCE_NS))
+        // A copy is at the beginning: after a response of the file's own there is none.
+        if self.unsure && self.own {
+            return false;
+        }
+        let at_once = if self.unsure { CLEARLY_AT_ONCE_NS } else { AT_ONCE_NS };
+        self.last.is_some_and(|last| time.is_none_or(|time| time.distance(last) < at_once))
     }
 }

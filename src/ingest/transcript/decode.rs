@@ -1,8 +1,9 @@
 //! A transcript's lines as observations, with a state that survives between reads.
 
 use super::copied::Copied;
-use super::head::{Head, START, Worth, without_long_texts};
+use super::head::{Head, Worth, starts_within, without_long_texts};
 use super::known::is_unused;
+use super::migrated::{is_paginated, parents_of_migrated, session_of, turn_of};
 use super::remote::without_credentials;
 use super::token_count::{Counts, Place};
 use super::wire::{Kind, Line, SessionMeta, SettingsEvent, TokenCount, TokenUsageRecord, TurnContext, TurnEvent};
@@ -34,6 +35,8 @@ pub struct State {
     tier: Option<String>,
     pub(super) turn: Option<String>,
     counts: Counts,
+    /// The file was migrated, and names of its parents only the nearest one.
+    migrated: bool,
     /// The file is a paginated one: it copies nothing, and its totals may begin anew.
     paginated: bool,
     /// Where each thread's count stands: a fork's file holds its parent's responses too.
@@ -55,16 +58,19 @@ pub struct Reader {
     pub(super) capture: Capture,
     /// Room for a payload without its long texts.
     room: Vec<u8>,
+    /// Nothing was read of the file yet.
+    at_start: bool,
 }
 
 impl Reader {
     /// A reader of a file whose name holds `thread`, going on from `state`.
     pub fn new(thread: Option<ThreadId>, mut state: State) -> Self {
+        let at_start = state == State::default();
         if state.thread.is_none() {
             state.thread = thread;
         }
         let (observations, contents, counters) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Reader { state, observations, counters, contents, capture: Capture::default(), room: Vec::new() }
+        Reader { state, observations, counters, contents, capture: Capture::default(), room: Vec::new(), at_start }
     }
 
     /// What to remember for the next read.
@@ -79,6 +85,7 @@ impl Reader {
             return;
         }
         self.record(bytes);
+        self.at_start = false;
         if self.capture.is_on() {
             self.content(bytes);
         }
@@ -118,19 +125,30 @@ impl Reader {
         taken
     }
 
-    /// Parses the whole line.
+    /// Parses the whole line, or each of several that stand in it: a process that was killed in the middle of a line leaves a torn
+    /// one, and the next one appends to it.
     fn unusual(&mut self, bytes: &[u8]) {
-        let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
-            self.count("transcript.bad_line");
-            return self.salvage(bytes);
-        };
-        let (Some(kind), Some(payload)) = (line.kind.get(), line.payload) else {
-            return self.count("transcript.bad_line");
-        };
-        let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
-        if self.take(kind, None, payload.get().as_bytes(), time).is_err() {
-            self.count("transcript.bad_line");
+        if self.whole(bytes).is_some() {
+            return;
         }
+        let (mut from, starts) = (0, starts_within(bytes));
+        if starts.is_empty() {
+            return self.count("transcript.bad_line");
+        }
+        for to in starts.into_iter().chain([bytes.len()]) {
+            if self.whole(&bytes[from..to]).is_none() {
+                self.count("transcript.bad_line");
+            }
+            from = to;
+        }
+    }
+
+    /// Parses one whole line; `None` if it is none.
+    fn whole(&mut self, bytes: &[u8]) -> Option<()> {
+        let line = serde_json::from_slice::<Line>(bytes).ok()?;
+        let (kind, payload) = (line.kind.get()?, line.payload?);
+        let time = line.timestamp.get().and_then(Timestamp::parse_rfc3339);
+        self.take(kind, None, payload.get().as_bytes(), time).ok()
     }
 
     /// Takes in a payload, whose own type is `part` if it is known already. An error changes nothing.
@@ -155,14 +173,6 @@ impl Reader {
             _ => self.count("transcript.unknown_type"),
         }
         Ok(())
-    }
-
-    /// A process that was killed in the middle of a line leaves a torn one, and the next one appends to it.
-    fn salvage(&mut self, bytes: &[u8]) {
-        let start = bytes.windows(START.len()).rposition(|w| w == START).filter(|at| *at > 0);
-        if let Some(at) = start {
-            self.line(&bytes[at..]);
-        }
     }
 
     pub(super) fn unknown_part(&mut self, kind: &str, part: &str) {
@@ -191,7 +201,7 @@ impl Reader {
 
     /// Whether a line of this time is a copy of a parent's: its turn is older than the file's thread.
     pub(super) fn is_copy(&self, time: Option<Timestamp>) -> bool {
-        self.owner_of(time).is_some_and(|owner| Some(owner) != self.state.thread.as_ref())
+        self.owner_of(time) != self.state.thread.as_ref()
     }
 
     /// The thread that a line of the current turn belongs to: the youngest of the file's own and its parents that is not
@@ -199,13 +209,16 @@ impl Reader {
     /// `session_meta` hold foreign lines.
     fn owner_of(&self, time: Option<Timestamp>) -> Option<&ThreadId> {
         let own = self.state.thread.as_ref()?;
-        let Some(parent) = self.state.parents.first() else { return Some(own) };
+        let State { parents, migrated, .. } = &self.state;
+        if parents.is_empty() && !migrated {
+            return Some(own);
+        }
         let Some(turn) = self.state.turn.as_deref().and_then(uuid_v7_millis) else {
-            return Some(if self.state.copied.holds(time) { parent } else { own });
+            return if self.state.copied.holds(time) { parents.first() } else { Some(own) };
         };
-        let all = std::iter::once(own).chain(&self.state.parents);
+        let all = std::iter::once(own).chain(parents);
         let older = all.filter(|t| t.created_millis().is_some_and(|created| created <= turn));
-        older.max_by_key(|t| t.created_millis()).or(self.state.parents.last())
+        older.max_by_key(|t| t.created_millis()).or(parents.last().filter(|_| !migrated))
     }
 
     fn session_meta(&mut self, meta: &SessionMeta, time: Option<Timestamp>) {
@@ -214,7 +227,8 @@ impl Reader {
         if meta.cli_version.get().is_some_and(|version| is_from(version, 154)) {
             self.state.places.entry(id.clone()).or_default().closed = true;
         }
-        if self.state.thread.as_ref().is_some_and(|own| *own != id) {
+        // A file that was copied under another name is still that of the thread with which it begins.
+        if !self.at_start && self.state.thread.as_ref().is_some_and(|own| *own != id) {
             if !self.state.parents.contains(&id) {
                 self.state.parents.push(id);
             }
@@ -222,11 +236,15 @@ impl Reader {
             return;
         }
         self.state.thread = Some(id.clone());
+        if let Some(parents) = parents_of_migrated(meta) {
+            self.state.migrated = true;
+            self.state.parents = parents;
+        }
         self.state.provider = meta.model_provider.cut(128);
-        self.state.paginated = meta.history_mode.get() == Some("paginated");
+        self.state.paginated = is_paginated(meta);
         let thread = |text: &crate::ingest::lenient::Text| text.get().and_then(ThreadId::new);
         let body = Meta {
-            session: thread(&meta.session_id),
+            session: session_of(meta),
             parent: thread(&meta.parent_thread_id).or_else(|| ThreadId::new(meta.source.parent.as_deref()?)),
             forked_from: thread(&meta.forked_from_id),
             source: meta.source.name.clone(),
@@ -249,7 +267,7 @@ impl Reader {
     fn turn_context(&mut self, context: &TurnContext, time: Option<Timestamp>) {
         self.state.model = context.model.cut(128).or(self.state.model.take());
         self.state.effort = context.effort.cut(64);
-        if let Some(turn) = context.turn_id.cut(128) {
+        if let Some(turn) = turn_of(&context.turn_id) {
             self.state.model_turn = Some(turn.clone());
             self.start_turn(turn, time);
         }
@@ -269,9 +287,8 @@ impl Reader {
     }
 
     fn token_usage_record(&mut self, record: &TokenUsageRecord, time: Option<Timestamp>) {
-        let Some(own) = self.own() else { return };
+        let (Some(own), turn) = (self.own(), record.turn_id.cut(128)) else { return };
         let thread = record.thread_id.get().and_then(ThreadId::new).unwrap_or_else(|| own.clone());
-        let turn = record.turn_id.cut(128);
         self.state.places.entry(thread.clone()).or_default().closed = true;
         let Some(usage) = record.usage.0.and_then(|u| u.tokens()) else {
             return self.count("transcript.record_without_usage");
@@ -333,11 +350,11 @@ impl Reader {
     fn event(&mut self, part: &str, payload: &[u8], time: Option<Timestamp>) -> serde_json::Result<()> {
         match part {
             "token_count" => self.token_count(&serde_json::from_slice(payload)?, time),
-            "task_started" => {
-                if let Some(turn) = serde_json::from_slice::<TurnEvent>(payload)?.turn_id.cut(128) {
-                    self.start_turn(turn, time);
-                }
-            }
+            "task_started" => match turn_of(&serde_json::from_slice::<TurnEvent>(payload)?.turn_id) {
+                Some(turn) => self.start_turn(turn, time),
+                None if self.state.migrated => self.state.copied.may_begin(time),
+                None => {}
+            },
             "task_complete" | "turn_aborted" => {
                 self.turn_end(&serde_json::from_slice(payload)?, time, part == "turn_aborted");
             }
@@ -371,7 +388,7 @@ impl Reader {
         if prompt.is_some() {
             self.prompt(prompt, None);
         }
-        let Some(owner) = self.owner_of(time).cloned() else { return self.count("transcript.no_thread") };
+        let Some(owner) = self.owner_of(time).cloned() else { return drop(self.own()) };
         let turn = self.state.turn.clone();
         let place = self.state.places.entry(owner.clone()).or_default();
         if !place.closed {

@@ -8,9 +8,14 @@ use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
 /// How each line of Codex begins.
-pub(super) const START: &[u8] = b"{\"timestamp\":";
+const START: &[u8] = b"{\"timestamp\":";
 
 static STARTS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(START));
+
+/// Where lines begin within one.
+pub(super) fn starts_within(line: &[u8]) -> Vec<usize> {
+    STARTS.find_iter(line).filter(|at| *at > 0).collect()
+}
 
 /// The head of a line.
 #[derive(Debug, PartialEq, Eq)]

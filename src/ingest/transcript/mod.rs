@@ -6,6 +6,7 @@
 //!   record belongs to the thread that it names, whatever file it stands in.
 //! - What else a legacy fork copied is told by its turn, which is older than the fork; before 0.101, where turns have no ids,
 //!   by its times, which are all the same.
+//! - `codex migrate-rollouts` rewrites older files: it makes up ids of turns, and leaves out the heads of parents.
 //! - Model and effort of a record are those of the nearest `turn_context` before it in the file; the tier is that of the
 //!   last `thread_settings_applied`.
 //! - `token_count` counts responses only until a thread's first `token_usage_record`, and repeats itself; in files of 0.154 and
@@ -16,6 +17,7 @@ mod copied;
 mod decode;
 mod head;
 mod known;
+mod migrated;
 mod remote;
 #[cfg(test)]
 mod tests;

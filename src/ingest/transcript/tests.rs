@@ -326,6 +326,100 @@ fn a_torn_line_takes_its_neighbour_not_along() {
     assert_eq!(reader.counters["transcript.bad_line"], 3);
 }
 
+#[test]
+fn lines_that_lost_the_end_between_them_are_all_read() {
+    let text = [meta(OWN), context(TURN, "gpt-5.5"), record(OWN, TURN, "a", 1), record(OWN, TURN, "b", 2)].concat();
+    let torn = text.clone() + &text[..40] + &record(OWN, TURN, "c", 3);
+    for (text, inputs, bad) in [(text, &[1, 2][..], None), (torn, &[1, 2, 3], Some(&1))] {
+        let reader = read(&[text]);
+        let all: Vec<_> = responses(&reader.observations).iter().map(|(_, r)| r.usage.input).collect();
+        assert_eq!((&all[..], reader.counters.get("transcript.bad_line")), (inputs, bad));
+    }
+}
+
+#[test]
+fn a_file_is_of_the_thread_that_it_begins_with_whatever_its_name() {
+    let lines = [meta(OWN), started(TURN), context(TURN, "gpt-5.5"), token_count(7, 7)];
+    let named = |name: &str, lines: &[String]| {
+        let mut reader = Reader::new(ThreadId::new(name), State::default());
+        lines.iter().for_each(|l| reader.line(l.as_bytes()));
+        let all = responses(&reader.observations);
+        all.iter().map(|(o, r)| (o.thread.to_string(), r.replayed)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(TURN_2, &lines), [(OWN.to_string(), false)]);
+    // Where the own head is torn, the name tells whose a copied head is not.
+    let torn = [vec![meta(OWN)[..40].to_string(), meta(PARENT)], lines[1..].to_vec()].concat();
+    assert_eq!(named(OWN, &torn), [(OWN.to_string(), false)]);
+}
+
+/// As `codex migrate-rollouts` writes the head of an older file (0.169).
+fn migrated(id: &str, version: &str, rest: &str) -> String {
+    let payload =
+        format!(r#"{{"id":"{id}","session_id":"{id}","history_mode":"paginated","cli_version":"{version}"{rest}}}"#);
+    line("session_meta", &payload)
+}
+
+fn item(turn: &str, id: &str) -> String {
+    event("item_completed", &format!(r#","turn_id":"{turn}","item":{{"type":"UserMessage","id":"{id}"}}"#))
+}
+
+#[test]
+fn a_migrated_file_says_what_it_said_before() {
+    let keys = |lines: &[String]| {
+        let mut keys: Vec<_> = read(lines).observations.iter().map(|o| (o.thread.clone(), o.key)).collect();
+        keys.sort();
+        keys
+    };
+    let later = |line: String| line.replace("02:30:38.000", "02:30:39.000");
+    let old_context = line("turn_context", r#"{"model":"gpt-5-codex"}"#);
+    let head = line("session_meta", &format!(r#"{{"id":"{OWN}","cli_version":"0.58.0"}}"#));
+    let prompt = event("user_message", "");
+    let was = [head, prompt, old_context.clone(), later(token_count(7, 7)), later(token_count(8, 15))];
+    let is = [
+        migrated(OWN, "0.58.0", ""),
+        started("rollout-2"),
+        item("rollout-2", "item-1"),
+        old_context,
+        later(token_count(7, 7)),
+        event("task_complete", r#","turn_id":"rollout-2""#),
+        started("rollout-9"),
+        later(token_count(8, 15)),
+    ];
+    assert_eq!(keys(&is), keys(&was));
+    // Turns that had ids keep them, and so has a subagent its parent.
+    let spawned = format!(r#","source":{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{PARENT}"}}}}}}"#);
+    let reader = read(&[migrated(OWN, "0.107.0", &spawned)]);
+    let Body::Meta(meta) = &reader.observations[0].body else { panic!() };
+    assert_eq!((meta.session.as_ref(), meta.parent.as_ref()), (None, ThreadId::new(PARENT).as_ref()));
+}
+
+#[test]
+fn what_a_migrated_fork_holds_of_its_parents_is_theirs() {
+    let of = |head: String| {
+        let lines =
+            [head, started(OLD_TURN), token_count(7, 7), started(TURN), context(TURN, "gpt-5.5"), token_count(8, 15)];
+        let reader = read(&lines);
+        let all = responses(&reader.observations);
+        all.iter().map(|(o, r)| (o.thread.to_string(), r.usage.input, r.replayed)).collect::<Vec<_>>()
+    };
+    let (copy, own) = ((PARENT.to_string(), 7, true), (OWN.to_string(), 8, false));
+    assert_eq!(of(migrated(OWN, "0.145.0", &format!(r#","forked_from_id":"{PARENT}""#))), [copy, own.clone()]);
+    assert_eq!(of(migrated(OWN, "0.114.0", "")), std::slice::from_ref(&own), "of a parent that is not named");
+    // Turns without ids: what is written at once with the beginning is a copy.
+    let second = line("turn_context", "{}").replace("38.000", "39.000");
+    let lines = [
+        migrated(OWN, "0.58.0", ""),
+        started("rollout-4"),
+        token_count(7, 7),
+        token_count(9, 16),
+        started("rollout-16"),
+        second,
+        token_count(8, 24).replace("38.000", "39.500"),
+    ];
+    let inputs: Vec<_> = outline(&lines).into_iter().map(|(n, _, _)| n).collect();
+    assert_eq!(inputs, [8]);
+}
+
 /// The real transcripts, by their threads.
 fn captures() -> Vec<(ThreadId, Vec<Vec<u8>>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/transcripts");

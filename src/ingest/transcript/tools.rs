@@ -2,6 +2,7 @@
 
 use super::decode::Reader;
 use super::head::is_call;
+use super::migrated::{item_of, turn_of};
 use super::wire::{Call, Item, ItemCompleted, ToolEnd};
 use crate::ingest::lenient::cut;
 use crate::ingest::tool_name;
@@ -11,12 +12,12 @@ impl Reader {
     pub(super) fn item_completed(&mut self, event: ItemCompleted, time: Option<Timestamp>) {
         let Some(item) = event.item.0 else { return };
         if item.kind.get() == Some("UserMessage") {
-            return self.prompt(time, item.id.get());
+            return self.prompt(time, item_of(&item.id));
         }
         let Some((name, success, exit_code)) = tool_item(&item) else { return };
         let Some(call_id) = item.id.cut(256) else { return };
         let millis = event.completed_at_ms.0.zip(event.started_at_ms.0).and_then(|(end, start)| end.checked_sub(start));
-        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
+        let turn = turn_of(&event.turn_id).or_else(|| self.state.turn.clone());
         let duration_ms = millis.and_then(|d| u64::try_from(d).ok());
         let call = ToolCall { call_id, turn, name, container: false, success, exit_code, duration_ms };
         self.tool_call("tool-item", call, time);
@@ -26,7 +27,7 @@ impl Reader {
         let Some(call_id) = event.call_id.cut(256) else { return };
         let exit_code = event.exit_code.0;
         let success = exit_code.map(|code| code == 0).or(event.success.0);
-        let turn = event.turn_id.cut(128).or_else(|| self.state.turn.clone());
+        let turn = turn_of(&event.turn_id).or_else(|| self.state.turn.clone());
         let name = name.map(str::to_string);
         let call = ToolCall { call_id, turn, name, success, exit_code, ..ToolCall::default() };
         self.tool_call("tool-end", call, time);

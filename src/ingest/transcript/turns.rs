@@ -1,12 +1,13 @@
 //! Turns in transcripts: how they ended, and what the user asked.
 
 use super::decode::Reader;
+use super::migrated::turn_of;
 use super::wire::TurnEvent;
 use crate::model::{Body, KeyBuilder, Prompt, Timestamp, TurnEnd};
 
 impl Reader {
     pub(super) fn turn_end(&mut self, event: &TurnEvent, time: Option<Timestamp>, aborted: bool) {
-        let (Some(own), Some(turn)) = (self.own(), event.turn_id.cut(128)) else { return };
+        let (Some(own), Some(turn)) = (self.own(), turn_of(&event.turn_id)) else { return };
         if !aborted && self.state.model_turn.as_ref() == Some(&turn) {
             self.state.completed_model = self.state.model.clone();
         }

@@ -3,6 +3,7 @@
 use crate::ingest::lenient::{Count, Flag, Int, Object, Text, Tokens};
 use crate::model::TokenUsage;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
@@ -29,6 +30,7 @@ pub(super) struct SessionMeta<'a> {
     pub cwd: Text<'a>,
     pub model_provider: Text<'a>,
     pub history_mode: Text<'a>,
+    pub history_base: Object<IgnoredAny>,
     pub creator_account_id: Text<'a>,
     pub agent_path: Text<'a>,
     pub agent_nickname: Text<'a>,

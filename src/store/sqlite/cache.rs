@@ -3,7 +3,7 @@
 use super::rows::{self, new_mark, thread_row};
 use super::{SqliteStore, mark_busy, sealed};
 use crate::model::{BillingPeriod, Observation, Rollup, Seal, SealedSession, ThreadId, Timestamp};
-use crate::store::{Cache, Mark, Seen};
+use crate::store::{Cache, Mark, Seen, Times};
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::{BTreeSet, HashSet};
@@ -65,6 +65,24 @@ impl Cache for SqliteStore {
             family.extend(ids(&mut statement.query([id.as_str()])?)?);
         }
         Ok(family.into_iter().collect())
+    }
+
+    fn halves(&self, made: &[Times], hooked: &[Times]) -> anyhow::Result<Vec<ThreadId>> {
+        let mut found = BTreeSet::new();
+        let ids_between = "SELECT thread_id FROM thread WHERE thread_id >= ?1 AND thread_id < ?2";
+        let mut statement = self.db.prepare_cached(ids_between)?;
+        for (from, to) in made {
+            let (from, to) = (ThreadId::begins_at(from.0 / 1_000_000), ThreadId::begins_at(to.0 / 1_000_000 + 1));
+            found.extend(ids(&mut statement.query([from, to])?)?);
+        }
+        let hooked_between = "SELECT DISTINCT t.thread_id FROM observation o JOIN thread t ON t.id = o.thread \
+                              WHERE o.source = 1 AND o.time_ns BETWEEN ?1 AND ?2 \
+                              AND NOT EXISTS (SELECT 1 FROM observation p WHERE p.thread = o.thread AND p.source = 3)";
+        let mut statement = self.db.prepare_cached(hooked_between)?;
+        for (from, to) in hooked {
+            found.extend(ids(&mut statement.query([from.0, to.0])?)?);
+        }
+        Ok(found.into_iter().collect())
     }
 
     fn marks(&self, threads: Vec<ThreadId>) -> anyhow::Result<Vec<Seen>> {

@@ -6,13 +6,14 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 
 /// All migrations in order; the schema's version is their number.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_observations.sql"),
     include_str!("migrations/0002_cache.sql"),
     include_str!("migrations/0003_seals.sql"),
     include_str!("migrations/0004_billing.sql"),
     include_str!("migrations/0005_content.sql"),
     include_str!("migrations/0006_sealed_threads.sql"),
+    include_str!("migrations/0007_hook_times.sql"),
 ];
 
 /// "cdxt": marks a database file as ours.

@@ -110,3 +110,38 @@ fn guardians_belong_to_their_session() {
     let [session] = rows(&report) else { panic!("one session: {report:#}") };
     check(session, &json!({"responses": 3, "team": "platform"}));
 }
+
+/// Without transcripts a review has hooks that name the session alone, and telemetry that names the thread alone.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run")]
+fn reviews_of_ephemeral_sessions_count_once() {
+    let findings = r#"{"findings":[],"overall_correctness":"patch is correct","overall_explanation":"ok","overall_confidence_score":0.9}"#;
+    let rig = Rig::new(vec![
+        run(1, "git status"),
+        Step::message(findings).usage(unlike(2)),
+        say(3),
+        Step::message(findings).usage(unlike(4)),
+        say(5),
+    ]);
+    rig.repository();
+    let mut codex = rig.codex();
+    codex.exec(&["--ephemeral", "review", "--uncommitted"]);
+    let mut app = codex.app_server();
+    let thread = app.thread(&json!({"cwd": rig.env.work(), "ephemeral": true}));
+    app.turn(&thread, "before", &json!({}));
+    app.call("review/start", &json!({"threadId": thread, "target": {"type": "uncommittedChanges"}}));
+    assert_eq!(app.ended(&thread), "completed");
+    app.turn(&thread, "after", &json!({}));
+    app.close();
+    assert_eq!(rows(&rig.agrees(&json!({"hook+otlp": 5}))).len(), 2);
+}
+
+/// The threads of subagents of a session without transcripts.
+#[test]
+#[cfg_attr(not(real_codex), ignore = "no Codex CLI: .ci/run")]
+fn subagents_of_ephemeral_sessions_count_once() {
+    let spawn = json!({"task_name": "helper", "message": "CHILD-TASK say hi", "fork_turns": "none"});
+    let rig = Rig::new(with_a_child(&spawn));
+    rig.codex().model("gpt-5.6-terra").exec(&["--ephemeral", "have someone do it"]);
+    assert_eq!(rows(&rig.agrees(&json!({"hook+otlp": 6}))).len(), 1);
+}
