@@ -199,7 +199,8 @@ const GROUPED: [&str; 7] =
 
 /// The record with what it was grouped by, if it was.
 fn regrouped<'a>(resource: &Attributes<'a>, record: &Record<'a>) -> Option<Record<'a>> {
-    let has = |name: &&str| record.attributes.get(name).is_none() && resource.get(name).is_some();
+    // The resource has few attributes, a record many: it is asked first.
+    let has = |name: &&str| resource.get(name).is_some() && record.attributes.get(name).is_none();
     if !GROUPED.iter().any(has) {
         return None;
     }
