@@ -34,7 +34,7 @@ pub(super) fn is_paginated(meta: &SessionMeta<'_>) -> bool {
 /// The session that a thread says it is of. Older threads said none (before 0.142); the migration names each as its own.
 pub(super) fn session_of(meta: &SessionMeta<'_>) -> Option<ThreadId> {
     let was_silent = meta.cli_version.get().is_some_and(|version| !is_from(version, 142));
-    meta.session_id.get().filter(|_| !was_silent).and_then(ThreadId::new)
+    meta.session_id.get().filter(|session| !was_silent || meta.id.get() != Some(session)).and_then(ThreadId::new)
 }
 
 /// The parents that a migrated file names, of which it may hold lines: none but that of a newer fork. Nothing if it was not migrated.

@@ -391,6 +391,11 @@ fn a_migrated_file_says_what_it_said_before() {
     let reader = read(&[migrated(OWN, "0.107.0", &spawned)]);
     let Body::Meta(meta) = &reader.observations[0].body else { panic!() };
     assert_eq!((meta.session.as_ref(), meta.parent.as_ref()), (None, ThreadId::new(PARENT).as_ref()));
+    // A version that cannot be told says of whose session its threads are.
+    let review =
+        migrated(OWN, "0.0.0", "").replace(&format!(r#""session_id":"{OWN}""#), &format!(r#""session_id":"{PARENT}""#));
+    let Body::Meta(meta) = &read(&[review]).observations[0].body else { panic!() };
+    assert_eq!(meta.session.as_ref(), ThreadId::new(PARENT).as_ref());
 }
 
 #[test]
