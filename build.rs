@@ -4,7 +4,10 @@
 //! `.ci/run` installs a pinned `@openai/codex` there; where it is missing the end-to-end tests are ignored with their
 //! reason, never passed.
 
-use std::fmt::Write;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 fn main() {
@@ -73,23 +76,29 @@ fn find_chromium() {
     }
 }
 
-/// Writes `demo_files.rs`: every file below `examples/demo` with its bytes, so that the program needs no files beside it.
+/// Writes `demo_files.gz`: the name, length and bytes of every file below `examples/demo`, so that the program needs no files
+/// beside it, in an eighth of their size.
 fn bundle_demo() {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("examples/demo");
     println!("cargo:rerun-if-changed={}", root.display());
-    let mut files = Vec::new();
-    list(&root, &mut files);
-    files.sort();
-    let mut code = String::from("&[\n");
-    for file in &files {
-        let name = file.strip_prefix(&root).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let _ = writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.to_string_lossy());
-    }
-    code.push_str("]\n");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("demo_files.rs");
-    if let Err(e) = std::fs::write(&out, code) {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("demo_files.gz");
+    if let Err(e) = pack(&root, &out) {
         println!("cargo:error=cannot write {}: {e}", out.display());
     }
+}
+
+fn pack(root: &Path, out: &Path) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    list(root, &mut files);
+    files.sort();
+    let mut packed = GzEncoder::new(File::create(out)?, Compression::best());
+    for file in &files {
+        let name = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let bytes = std::fs::read(file)?;
+        write!(packed, "{name}\n{}\n", bytes.len())?;
+        packed.write_all(&bytes)?;
+    }
+    packed.finish()?.sync_all()
 }
 
 fn list(folder: &Path, files: &mut Vec<PathBuf>) {

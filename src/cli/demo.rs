@@ -7,7 +7,8 @@ use crate::model::{BillingPeriod, Zone};
 use crate::report::{self, Bucket, Dimension, Grouped, Range, format};
 use crate::serve::{self, Auth};
 use anyhow::{Context as _, ensure};
-use std::io::{Read, Write};
+use flate2::read::GzDecoder;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -28,8 +29,8 @@ pub(super) struct Args {
     dir: Option<PathBuf>,
 }
 
-/// Every bundled file: its path, which begins with its capture's name, and its bytes.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/demo_files.rs"));
+/// Every bundled file, packed: a line with its path, which begins with its capture's name, one with its length, and its bytes.
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo_files.gz"));
 
 /// The environment that the captured sessions ran in.
 const ATTRIBUTES: &str = "team.id=platform,project=api-gateway,cost_centre=CC-4521";
@@ -43,12 +44,13 @@ const SHOWN: &str = "01a1fbc1-b2d8-74a2-955e-70a1f37fabfe";
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let dir = folder(args.dir.as_deref())?;
     let context = Context::isolated(&dir.join("home"));
-    let hooks = run_hooks(&context)?;
+    let files = Files::unpack()?;
+    let hooks = run_hooks(&files, &context)?;
     out::talk(&format!("hook: {hooks} payloads of real sessions went through {hooks} hook processes into the spool"));
-    let (over_http, over_grpc) = send_telemetry(&context)?;
+    let (over_http, over_grpc) = send_telemetry(&files, &context)?;
     let grpc = if over_grpc > 0 { format!(" and {over_grpc} over gRPC") } else { String::new() };
     out::talk(&format!("sink: {over_http} OTLP requests of real sessions were sent over HTTP{grpc}, and stored"));
-    let codex_home = unpack_transcripts(&dir)?;
+    let codex_home = unpack_transcripts(&files, &dir)?;
     let mut store = context.open()?;
     let summary = context.sync(&mut store)?;
     let imported = context.import(&mut store, crate::collect::find_transcripts(std::slice::from_ref(&codex_home)))?;
@@ -69,16 +71,36 @@ fn folder(wanted: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The bundled files of one part of a capture (`hooks`, `otlp`, `codex_home`), in the order in which they came.
-fn part(part: &str) -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    let of = move |path: &str| path.split('/').nth(1) == Some(part);
-    FILES.iter().filter(move |(path, _)| of(path)).copied()
+/// The bundled files: paths and bytes.
+struct Files(Vec<(String, Vec<u8>)>);
+
+impl Files {
+    fn unpack() -> anyhow::Result<Self> {
+        let (mut packed, mut files) = (BufReader::new(GzDecoder::new(PACKED)), Vec::new());
+        let (mut path, mut length) = (String::new(), String::new());
+        while packed.read_line(&mut path)? > 0 {
+            packed.read_line(&mut length)?;
+            let mut bytes = vec![0; length.trim_end().parse()?];
+            packed.read_exact(&mut bytes)?;
+            files.push((path.trim_end().to_string(), bytes));
+            path.clear();
+            length.clear();
+        }
+        Ok(Files(files))
+    }
+
+    /// Those of one part of a capture (`hooks`, `otlp`, `codex_home`), in the order in which they came.
+    fn part(&self, part: &str) -> impl Iterator<Item = (&str, &[u8])> {
+        let of = move |path: &str| path.split('/').nth(1) == Some(part);
+        let files = self.0.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        files.filter(move |(path, _)| of(path))
+    }
 }
 
-fn run_hooks(context: &Context) -> anyhow::Result<usize> {
+fn run_hooks(files: &Files, context: &Context) -> anyhow::Result<usize> {
     let program = std::env::current_exe()?;
     let mut count = 0;
-    for (path, payload) in part("hooks") {
+    for (path, payload) in files.part("hooks") {
         let mut hook = Command::new(&program)
             .arg("hook")
             .env("CODEX_TALLY_HOME", &context.home)
@@ -95,7 +117,7 @@ fn run_hooks(context: &Context) -> anyhow::Result<usize> {
 }
 
 /// Returns how many requests went over HTTP, and how many over gRPC.
-fn send_telemetry(context: &Context) -> anyhow::Result<(usize, usize)> {
+fn send_telemetry(files: &Files, context: &Context) -> anyhow::Result<(usize, usize)> {
     const TOKEN: &str = "demo-token-of-a-temporary-sink";
     let listener = || TcpListener::bind("127.0.0.1:0").context("cannot listen on 127.0.0.1");
     let listeners = serve::Listeners::from(listener()?);
@@ -107,7 +129,7 @@ fn send_telemetry(context: &Context) -> anyhow::Result<(usize, usize)> {
     // What was exported over gRPC is sent so, if this program was built with it.
     let for_grpc = |(path, _): &(&str, &[u8])| path.contains("_grpc/") && sink.grpc_addr.is_some();
     let mut count = 0;
-    for (path, body) in part("otlp").filter(|file| !for_grpc(file)) {
+    for (path, body) in files.part("otlp").filter(|file| !for_grpc(file)) {
         let kind = if path.ends_with(".json") { "application/json" } else { "application/x-protobuf" };
         let answer = post(sink.addr, TOKEN, kind, body)?;
         ensure!(
@@ -119,7 +141,7 @@ fn send_telemetry(context: &Context) -> anyhow::Result<(usize, usize)> {
     }
     let over_grpc = match sink.grpc_addr {
         #[cfg(feature = "grpc")]
-        Some(address) => serve::send_grpc(address, TOKEN, part("otlp").filter(for_grpc).map(|(_, body)| body))?,
+        Some(address) => serve::send_grpc(address, TOKEN, files.part("otlp").filter(for_grpc).map(|(_, body)| body))?,
         _ => 0,
     };
     sink.stop();
@@ -142,9 +164,9 @@ fn post(address: SocketAddr, token: &str, kind: &str, body: &[u8]) -> anyhow::Re
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn unpack_transcripts(dir: &Path) -> anyhow::Result<PathBuf> {
+fn unpack_transcripts(files: &Files, dir: &Path) -> anyhow::Result<PathBuf> {
     let codex_home = dir.join("codex_home");
-    for (path, bytes) in part("codex_home") {
+    for (path, bytes) in files.part("codex_home") {
         let inner: PathBuf = path.split('/').skip(2).collect();
         let file = codex_home.join(inner);
         std::fs::create_dir_all(file.parent().unwrap_or(&codex_home))?;
